@@ -1,0 +1,15 @@
+"""Landing: how bytes arrive and are written down.
+
+Belongs here: the store of what landed (a folder or an S3 prefix), the drop manifest, the ways
+a file reaches us (SFTP today), and opening the zips districts send. Whatever arrives is kept
+unchanged before anything is done with it, and never altered afterwards.
+
+Does not belong here: what a file means. Nothing in this package looks inside a CSV, knows a
+vendor, a column or a table, or imports Dagster or a database. It hands on paths and bytes.
+
+    store.py     Store: immutable keys; FolderStore and open_store
+    s3.py        S3Store: the same, in S3
+    drop.py      Drop, Delivery, Approval: what arrived, when, and who approved it
+    sftp.py      a pinned SFTP connection, and when a set of files is complete and stable
+    archive.py   zips, read with limits
+"""
