@@ -38,7 +38,9 @@ def ask(url: str, question: str) -> object:
 def server_process(url: str) -> psutil.Process:
     """The server itself: the parent of the process that serves a connection."""
     with psycopg.connect(url) as connection:
-        return psutil.Process(connection.info.backend_pid).parent()
+        parent = psutil.Process(connection.info.backend_pid).parent()
+    assert parent is not None
+    return parent
 
 
 def test_it_is_a_real_server_on_loopback_alone_and_without_a_socket_file(postgres_url: str) -> None:
