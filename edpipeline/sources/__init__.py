@@ -1,0 +1,19 @@
+"""What we know about each vendor's data: one module (or package, when it owns data files) a source.
+
+A source module is data first. It never reads a file of a district, never connects to anything,
+and imports nothing but the model.
+"""
+
+from edpipeline.model import Source
+from edpipeline.sources import oneroster
+
+ALL: tuple[Source, ...] = (oneroster.SOURCE,)
+"""The registry, in reading order."""
+
+
+def source(name: str) -> Source:
+    """The registered source of that name; KeyError when there is none."""
+    for candidate in ALL:
+        if candidate.name == name:
+            return candidate
+    raise KeyError(name)

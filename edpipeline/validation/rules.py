@@ -1,0 +1,327 @@
+"""The rules of a table in an edition, compiled to polars expressions.
+
+Compiled once per file from the declarations; evaluated on every piece of the file in one pass.
+The frames are text: one column per warehouse column, null where the field was empty.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from edpipeline.model import Column, Edition, Kind, Mode, Rule, Table
+from edpipeline.validation.codes import CODES, Severity
+
+VERSION = 1
+"""Raised when a rule changes, so that rows accepted under older rules are looked at again."""
+
+LONGEST_ID = 255
+NOT_AN_ID = r"[^0-9A-Za-z.\-_/@]"
+NOT_AN_ID_LIST = r"[^0-9A-Za-z.\-_/@,]|^,|,,|,$"
+YEAR = r"^\d{4}$"
+YEAR_RANGE = r"^\d{4}[-/](?:\d{4}|\d{2})$"
+DAMAGE = "\ufffd|Ã[\u0080-\u00bf]|â€"
+TIMESTAMP_FORMATS = (
+    "%Y-%m-%dT%H:%M:%S%.fZ",
+    "%Y-%m-%dT%H:%M:%S%.f",
+    "%Y-%m-%d %H:%M:%S%.f",
+)
+POLARS_TYPES: dict[Kind, pl.DataType] = {
+    "id": pl.String(),
+    "id_list": pl.String(),
+    "text": pl.String(),
+    "text_list": pl.String(),
+    "code": pl.String(),
+    "code_list": pl.String(),
+    "boolean": pl.Boolean(),
+    "date": pl.Date(),
+    "timestamp": pl.Datetime("us"),
+    "integer": pl.Int64(),
+    "number": pl.Float64(),
+    "year": pl.Int32(),
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One rule: `failed` is true for the rows that break it (null counts as not failed)."""
+
+    code: str
+    column: str
+    severity: Severity
+    message: str
+    failed: pl.Expr
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Everything to evaluate on the text frame of one file.
+
+    Nearly every row of nearly every file is clean, so that is asked first, in as few and as cheap
+    expressions as will do; `checks` and `values` are for the rest.
+    """
+
+    clean: pl.Expr
+    """True for rows that break no rule and need no mending."""
+    clean_values: tuple[pl.Expr, ...]
+    """Typed values of the stored columns of clean rows, named as in the warehouse."""
+    checks: tuple[Check, ...]
+    values: tuple[pl.Expr, ...]
+    """The same for any row that is not rejected."""
+    key: pl.Expr
+    """The key as text, also for rows that are rejected; null where it cannot be known."""
+
+    def rejects(self) -> pl.Expr:
+        """True for rows that break any rule of severity error."""
+        return _any(check.failed for check in self.checks if check.severity == "error")
+
+    def warns(self) -> pl.Expr:
+        """True for rows that break any rule of severity warning."""
+        return _any(check.failed for check in self.checks if check.severity == "warning")
+
+
+def compile_rules(
+    table: Table, edition: Edition, mode: Mode, present: Sequence[str], careful: bool
+) -> Rules:
+    """The rules for the columns that are `present` (warehouse names).
+
+    `careful` adds what only text with odd blanks or damaged characters needs.
+    """
+    parts: dict[str, _Part] = {}
+    for column in table.columns:
+        rule = edition.rule(table.name, column.name)
+        if rule is None or column.name not in present:
+            missing = pl.lit(None, dtype=POLARS_TYPES[column.kind])
+            parts[column.name] = _Part((), missing, pl.lit(True), missing)
+            continue
+        text = _text(column, careful)
+        part = _column_part(column, rule, text, edition)
+        before = _presence(column, rule, text, mode) + (_careful(column) if careful else ())
+        parts[column.name] = part.preceded_by(before)
+    if table.key not in present:
+        key = _derived_key(table, present, careful)
+        parts[table.key] = _Part((), key, pl.lit(True), key)
+    between = _between_columns({name: part.value for name, part in parts.items()}, present)
+    clean_between = _between_columns({n: part.clean_value for n, part in parts.items()}, present)
+    stored = [column.name for column in table.stored_columns]
+    return Rules(
+        clean=pl.all_horizontal(
+            *(parts[name].clean.fill_null(True) for name in parts if name in present),
+            ~_any(check.failed for check in clean_between),
+        ),
+        clean_values=tuple(_stored(name, parts[name].clean_value) for name in stored),
+        checks=(*(check for part in parts.values() for check in part.checks), *between),
+        values=tuple(_stored(name, parts[name].value) for name in stored),
+        key=parts[table.key].value.alias(table.key),
+    )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What one column adds; null in `clean` counts as clean."""
+
+    checks: tuple[Check, ...]
+    value: pl.Expr
+    clean: pl.Expr
+    clean_value: pl.Expr
+
+    def preceded_by(self, checks: tuple[Check, ...]) -> "_Part":
+        if not checks:
+            return self
+        clean = self.clean.fill_null(True) & ~_any(check.failed for check in checks)
+        return _Part(checks + self.checks, self.value, clean, self.clean_value)
+
+
+def _stored(name: str, value: pl.Expr) -> pl.Expr:
+    return (value.fill_null("active") if name == "status" else value).alias(name)
+
+
+def _any(failed: Iterable[pl.Expr]) -> pl.Expr:
+    expressions = list(failed)
+    if not expressions:
+        return pl.lit(False)
+    return pl.any_horizontal(expressions).fill_null(False)
+
+
+def _text(column: Column, careful: bool) -> pl.Expr:
+    text = pl.col(column.name)
+    if not careful:
+        return text
+    stripped = text.str.strip_chars()
+    if column.kind in ("id_list", "text_list", "code_list"):
+        stripped = stripped.str.replace_all(r"\s*,\s*", ",")
+    return pl.when(stripped != "").then(stripped)
+
+
+def _careful(column: Column) -> tuple[Check, ...]:
+    text = pl.col(column.name)
+    return (
+        _check("blanks_removed", column, text.str.contains(r"^\s|\s$")),
+        _check("damaged_text", column, text.str.contains(DAMAGE)),
+    )
+
+
+def _check(code: str, column: Column, failed: pl.Expr, detail: str = "") -> Check:
+    known = CODES[code]
+    message = f"{column.header}: {known.meaning}{detail} {known.remedy}"
+    return Check(code, column.name, known.severity, message, failed)
+
+
+def _bad(code: str, column: Column, rule: Rule, failed: pl.Expr, detail: str = "") -> Check:
+    """An unusable value: it rejects the row, or is left out with a warning."""
+    check = _check(code, column, failed, detail)
+    if rule.on_bad == "reject":
+        return check
+    dropped = CODES["value_dropped"]
+    message = f"{column.header}: {CODES[code].meaning}{detail} It was left out; the row is used."
+    return Check("value_dropped", column.name, dropped.severity, message, failed)
+
+
+def _presence(column: Column, rule: Rule, text: pl.Expr, mode: Mode) -> tuple[Check, ...]:
+    if rule.presence == "required":
+        return (_check("missing_value", column, text.is_null()),)
+    if rule.presence == "delta" and mode == "delta":
+        return (_check("missing_in_delta", column, text.is_null()),)
+    return ()
+
+
+def _column_part(column: Column, rule: Rule, text: pl.Expr, edition: Edition) -> _Part:
+    if column.kind == "code":
+        return _code(column, rule, text, edition)
+    return _KINDS[column.kind](column, rule, text)
+
+
+def _plain(column: Column, rule: Rule, text: pl.Expr) -> _Part:
+    return _Part((), text, pl.lit(True), text)
+
+
+def _unless(column: Column, rule: Rule, code: str, failed: pl.Expr, text: pl.Expr) -> _Part:
+    """Text that is kept as it is unless it failed; rejected rows need no care."""
+    kept = text if rule.on_bad == "reject" else pl.when(~failed).then(text)
+    return _Part((_bad(code, column, rule, failed),), kept, ~failed, text)
+
+
+def _id(column: Column, rule: Rule, text: pl.Expr) -> _Part:
+    failed = text.str.contains(NOT_AN_ID) | (text.str.len_bytes() > LONGEST_ID)
+    return _unless(column, rule, "bad_id", failed, text)
+
+
+def _id_list(column: Column, rule: Rule, text: pl.Expr) -> _Part:
+    return _unless(column, rule, "bad_list", text.str.contains(NOT_AN_ID_LIST), text)
+
+
+def _code(column: Column, rule: Rule, text: pl.Expr, edition: Edition) -> _Part:
+    if not rule.values:
+        return _plain(column, rule, text)
+    exact = text.is_in(list(rule.values))
+    if column.extensible and edition.name == "oneroster_1_2":
+        exact = exact | text.str.starts_with("ext:")
+    folded = {value.casefold(): value for value in rule.values}
+    if column.name == "status":
+        folded["inactive"] = "tobedeleted"
+    canonical = text.str.to_lowercase().replace_strict(
+        folded, default=None, return_dtype=pl.String
+    )
+    failed = text.is_not_null() & ~exact & canonical.is_null()
+    inactive = text.str.to_lowercase() == "inactive"
+    detail = f" Allowed: {', '.join(rule.values)}."
+    checks = [
+        _bad("bad_code", column, rule, failed, detail),
+        _check("code_case", column, ~exact & canonical.is_not_null() & ~inactive),
+    ]
+    if column.name == "status":
+        checks.append(_check("status_inactive", column, inactive))
+    return _Part(tuple(checks), pl.when(exact).then(text).otherwise(canonical), exact, text)
+
+
+def _code_list(column: Column, rule: Rule, text: pl.Expr) -> _Part:
+    if not rule.values:
+        return _plain(column, rule, text)
+    allowed = pl.element().is_in(list(rule.values)) | pl.element().str.starts_with("ext:")
+    failed = ~text.str.split(",").list.eval(allowed).list.all()
+    return _unless(column, rule, "bad_code", failed, text)
+
+
+def _boolean(column: Column, rule: Rule, text: pl.Expr) -> _Part:
+    exact = text.is_in(["true", "false"])
+    value = text.str.to_lowercase().replace_strict(
+        {"true": True, "false": False}, default=None, return_dtype=pl.Boolean
+    )
+    checks = (
+        _bad("bad_boolean", column, rule, text.is_not_null() & value.is_null()),
+        _check("code_case", column, value.is_not_null() & ~exact),
+    )
+    return _Part(checks, value, exact, text == "true")
+
+
+def _typed(column: Column, rule: Rule, code: str, text: pl.Expr, value: pl.Expr) -> _Part:
+    """Text that must parse: what does not become a value is bad."""
+    failed = text.is_not_null() & value.is_null()
+    return _Part((_bad(code, column, rule, failed),), value, ~failed, value)
+
+
+def _date(column: Column, rule: Rule, text: pl.Expr) -> _Part:
+    value = pl.when(text.str.len_bytes() == 10).then(text).str.to_date("%Y-%m-%d", strict=False)
+    return _typed(column, rule, "bad_date", text, value)
+
+
+def _timestamp(column: Column, rule: Rule, text: pl.Expr) -> _Part:
+    tries = [text.str.to_datetime(f, strict=False, time_unit="us") for f in TIMESTAMP_FORMATS]
+    day = text.str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us"))
+    return _typed(column, rule, "bad_timestamp", text, pl.coalesce(*tries, day))
+
+
+def _number(column: Column, rule: Rule, text: pl.Expr) -> _Part:
+    value = text.cast(POLARS_TYPES[column.kind], strict=False)
+    return _typed(column, rule, "bad_number", text, value)
+
+
+def _year(column: Column, rule: Rule, text: pl.Expr) -> _Part:
+    ranged = text.str.contains(YEAR_RANGE)
+    plain = text.str.contains(YEAR)
+    end = pl.when(ranged).then(text.str.slice(0, 2) + text.str.slice(-2)).otherwise(text)
+    value = pl.when(plain | ranged).then(end).cast(pl.Int32, strict=False)
+    checks = (
+        _bad("bad_year", column, rule, ~(plain | ranged)),
+        _check("year_range", column, ranged),
+    )
+    return _Part(checks, value, plain, text.cast(pl.Int32, strict=False))
+
+
+_KINDS: dict[Kind, Callable[[Column, Rule, pl.Expr], _Part]] = {
+    "id": _id,
+    "id_list": _id_list,
+    "text": _plain,
+    "text_list": _plain,
+    "code_list": _code_list,
+    "boolean": _boolean,
+    "date": _date,
+    "timestamp": _timestamp,
+    "integer": _number,
+    "number": _number,
+    "year": _year,
+}
+
+
+def _derived_key(table: Table, present: Sequence[str], careful: bool) -> pl.Expr:
+    parts = [
+        _text(table.column(name), careful) for name in table.derived_key if name in present
+    ]
+    return pl.concat_str(parts, separator=":", ignore_nulls=True)
+
+
+def _between_columns(values: dict[str, pl.Expr], present: Sequence[str]) -> list[Check]:
+    checks = []
+    for begin, end in (("begin_date", "end_date"), ("start_date", "end_date")):
+        if begin in present and end in present:
+            known = CODES["dates_reversed"]
+            message = f"{known.meaning} {known.remedy}"
+            failed = values[end] < values[begin]
+            checks.append(Check("dates_reversed", end, known.severity, message, failed))
+    if "subjects" in present and "subject_codes" in present:
+        known = CODES["list_not_equal"]
+        items = [values[name].str.count_matches(",") for name in ("subjects", "subject_codes")]
+        message = f"{known.meaning} {known.remedy}"
+        failed = items[0] != items[1]
+        checks.append(Check("list_not_equal", "subject_codes", known.severity, message, failed))
+    return checks

@@ -1,0 +1,154 @@
+"""DuckDB: one file, one writer at a time.
+
+A transaction takes the file lock, opens the file, and closes it again: the file is never held
+longer than one load. A second process waits its turn, fairly, at the lock beside the file.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import polars as pl
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from edpipeline.errors import Busy, Permanent, Transient
+from edpipeline.warehouse.engine import Session, Warehouse, used
+
+
+def _quoted(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
+
+
+class DuckSession(Session):
+    """One transaction on one DuckDB connection."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+
+    def run(self, sql: str, **parameters: Any) -> int:
+        """See `Session.run`."""
+        found = self._connection.execute(sql, used(sql, parameters)).fetchall()
+        is_count = len(found) == 1 and len(found[0]) == 1 and isinstance(found[0][0], int)
+        return int(found[0][0]) if is_count else 0
+
+    def rows(self, sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
+        """See `Session.rows`."""
+        return self._connection.execute(sql, used(sql, parameters)).fetchall()
+
+    def frame(self, sql: str, **parameters: Any) -> pl.DataFrame:
+        """See `Session.frame`."""
+        table = self._connection.sql(sql, params=used(sql, parameters)).to_arrow_table()
+        return pl.DataFrame(pl.from_arrow(table))
+
+    def numbers(self, sql: str, **parameters: Any) -> NDArray[np.int64]:
+        """See `Session.numbers`."""
+        found = self._connection.execute(sql, used(sql, parameters)).fetchnumpy()
+        column = next(iter(found.values()))
+        return np.array(column, dtype=np.int64)
+
+    def stage(self, name: str, files: Sequence[Path], columns: Mapping[str, str]) -> None:
+        """A view over the files: nothing is copied. See `Session.stage`."""
+        if not files:
+            typed = ", ".join(f"cast(null as {kind}) as {c}" for c, kind in columns.items())
+            self.run(f"create or replace temp view {name} as select {typed} where false")
+            return
+        paths = ", ".join(_quoted(path) for path in files)
+        typed = ", ".join(f"cast({c} as {kind}) as {c}" for c, kind in columns.items())
+        self.run(
+            f"create or replace temp view {name} as select {typed} from read_parquet([{paths}])"
+        )
+
+    def export(self, sql: str, path: Path, **parameters: Any) -> None:
+        """See `Session.export`."""
+        statement = f"copy ({sql}) to {_quoted(path)} (format parquet)"
+        self._connection.execute(statement, used(sql, parameters))
+
+    def lock_district(self, district_id: str) -> None:
+        """The whole file is locked already."""
+
+
+class DuckWarehouse(Warehouse):
+    """A DuckDB file."""
+
+    def __init__(self, url: str, path: Path, memory_limit: str, lock_seconds: float) -> None:
+        self.url = url
+        self.path = path
+        self._memory_limit = memory_limit
+        self._lock_seconds = lock_seconds
+
+    def describe(self) -> str:
+        """See `Warehouse.describe`."""
+        return f"DuckDB file {self.path}"
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """See `Warehouse.transaction`."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(f"{self.path}.lock")
+        try:
+            lock.acquire(timeout=self._lock_seconds)
+        except Timeout:
+            raise Busy(
+                f"the warehouse {self.path.name} is held by another load"
+                f" for more than {self._lock_seconds:.0f} s; it is tried again"
+            ) from None
+        try:
+            connection = self._connect()
+            try:
+                yield from _in_transaction(connection)
+            except duckdb.IOException as error:
+                raise _explained(error, self.path) from error
+            finally:
+                connection.close()
+        finally:
+            lock.release()
+
+    def _connect(self) -> duckdb.DuckDBPyConnection:
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "preserve_insertion_order": "false",
+            "memory_limit": self._memory_limit,
+            "temp_directory": f"{self.path}.spill",
+        }
+        try:
+            connection = duckdb.connect(str(self.path), config=config)
+        except duckdb.IOException as error:
+            raise _explained(error, self.path) from error
+        connection.execute("set TimeZone = 'UTC'")
+        return connection
+
+
+def _in_transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[Session]:
+    connection.execute("begin")
+    try:
+        yield DuckSession(connection)
+    except BaseException:
+        _roll_back(connection)
+        raise
+    connection.execute("commit")
+
+
+def _roll_back(connection: duckdb.DuckDBPyConnection) -> None:
+    try:
+        connection.execute("rollback")
+    except duckdb.Error:
+        # Closing the connection rolls back too; the first error is the one to tell.
+        return
+
+
+def _explained(error: duckdb.IOException, path: Path) -> Permanent | Transient:
+    text = str(error)
+    if "lock" in text.lower():
+        return Busy(
+            f"the warehouse {path.name} is open in another program (a reader or an earlier"
+            " version of this one); close it, or read the published copy instead"
+        )
+    if "space" in text.lower():
+        return Transient(
+            f"the disk of {path.parent} is full; nothing was changed. Free some space; it is"
+            " tried again"
+        )
+    return Permanent(f"the warehouse file {path} cannot be opened or written by DuckDB")

@@ -1,0 +1,174 @@
+"""PostgreSQL: the warehouse that many may use at once.
+
+Files are staged with COPY into temporary tables; everything else is the same SQL as on DuckDB.
+"""
+
+import io
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import polars as pl
+import psycopg
+import pyarrow.parquet as parquet
+from numpy.typing import NDArray
+
+from edpipeline.errors import BadCredentials, Busy, ConnectionLost, Transient
+from edpipeline.warehouse.engine import PARAMETER, Session, Warehouse, used
+
+COPY_ROWS = 200_000
+"""Rows turned into CSV at once: bounds memory whatever the file."""
+
+
+def _positional(sql: str) -> str:
+    """`$name` becomes psycopg's `%(name)s`."""
+    return PARAMETER.sub(r"%(\1)s", sql.replace("%", "%%"))
+
+
+class PostgresSession(Session):
+    """One transaction on one PostgreSQL connection."""
+
+    def __init__(self, connection: psycopg.Connection[tuple[Any, ...]], wait: float) -> None:
+        self._connection = connection
+        self._wait = wait
+
+    def _execute(self, sql: str, parameters: Mapping[str, Any]) -> psycopg.Cursor[tuple[Any, ...]]:
+        found = used(sql, parameters)
+        if not found:
+            return self._connection.execute(sql)  # type: ignore[arg-type]
+        return self._connection.execute(_positional(sql), found)  # type: ignore[arg-type]
+
+    def run(self, sql: str, **parameters: Any) -> int:
+        """See `Session.run`."""
+        return max(0, self._execute(sql, parameters).rowcount)
+
+    def rows(self, sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
+        """See `Session.rows`."""
+        return self._execute(sql, parameters).fetchall()
+
+    def frame(self, sql: str, **parameters: Any) -> pl.DataFrame:
+        """See `Session.frame`."""
+        cursor = self._execute(sql, parameters)
+        names = [column.name for column in cursor.description or ()]
+        types = {
+            column.name: _POLARS_TYPES[column.type_code]
+            for column in cursor.description or ()
+            if column.type_code in _POLARS_TYPES
+        }
+        return pl.DataFrame(
+            cursor.fetchall(), schema=names, schema_overrides=types, orient="row"
+        )
+
+    def numbers(self, sql: str, **parameters: Any) -> NDArray[np.int64]:
+        """See `Session.numbers`."""
+        data = io.BytesIO()
+        with self._connection.cursor() as cursor:
+            statement = f"copy ({_positional(sql)}) to stdout"
+            with cursor.copy(statement, used(sql, parameters)) as copy:  # type: ignore[arg-type]
+                for block in copy:
+                    data.write(block)
+        if not data.tell():
+            return np.empty(0, dtype=np.int64)
+        frame = pl.read_csv(data.getvalue(), has_header=False, schema={"n": pl.Int64})
+        return np.array(frame["n"].to_numpy(), dtype=np.int64)
+
+    def stage(self, name: str, files: Sequence[Path], columns: Mapping[str, str]) -> None:
+        """A temporary table, filled by COPY. See `Session.stage`."""
+        typed = ", ".join(f"{column} {kind}" for column, kind in columns.items())
+        self.run(f"drop table if exists {name}")
+        self.run(f"create temp table {name} ({typed}) on commit drop")
+        names = ", ".join(columns)
+        statement = f"copy {name} ({names}) from stdin (format csv, null '')"
+        with self._connection.cursor() as cursor, cursor.copy(statement) as copy:  # type: ignore[arg-type]
+            for path in files:
+                for batch in parquet.ParquetFile(path).iter_batches(COPY_ROWS):
+                    frame = pl.DataFrame(pl.from_arrow(batch)).select(list(columns))
+                    copy.write(
+                        frame.write_csv(include_header=False, quote_style="non_numeric").encode()
+                    )
+        self.run(f"analyze {name}")
+
+    def export(self, sql: str, path: Path, **parameters: Any) -> None:
+        """See `Session.export`."""
+        self.frame(sql, **parameters).write_parquet(path)
+
+    def lock_district(self, district_id: str) -> None:
+        """See `Session.lock_district`."""
+        self.run(f"set local lock_timeout = '{int(self._wait * 1000)}ms'")
+        try:
+            self.run(
+                "select pg_advisory_xact_lock($key)",
+                key=zlib.crc32(f"edpipeline {district_id}".encode()),
+            )
+        except psycopg.errors.LockNotAvailable:
+            raise Busy(
+                f"another load of district {district_id} is running; this one is tried again"
+            ) from None
+        self.run("set local lock_timeout = 0")
+
+
+_POLARS_TYPES: dict[int, type[pl.DataType] | pl.DataType] = {
+    16: pl.Boolean,
+    20: pl.Int64,
+    21: pl.Int32,
+    23: pl.Int32,
+    25: pl.String,
+    701: pl.Float64,
+    1043: pl.String,
+    1082: pl.Date,
+    1114: pl.Datetime("us"),
+    1184: pl.Datetime("us", "UTC"),
+    1700: pl.Float64,
+}
+"""Type by PostgreSQL's number of it (pg_type.oid), so that an empty result keeps its types."""
+
+
+class PostgresWarehouse(Warehouse):
+    """A PostgreSQL database."""
+
+    def __init__(self, url: str, lock_seconds: float) -> None:
+        self.url = url
+        self._wait = lock_seconds
+
+    def describe(self) -> str:
+        """See `Warehouse.describe`."""
+        parts = urlsplit(self.url)
+        return f"PostgreSQL {parts.hostname or 'localhost'}:{parts.port or 5432}{parts.path}"
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """See `Warehouse.transaction`."""
+        try:
+            connection = psycopg.connect(self.url, connect_timeout=15, prepare_threshold=None)
+        except psycopg.OperationalError as error:
+            raise _explained(error, self.describe()) from None
+        try:
+            with connection:
+                connection.execute("set time zone 'UTC'")
+                connection.execute("set local client_min_messages = warning")
+                yield PostgresSession(connection, self._wait)
+        except psycopg.errors.DiskFull:
+            raise Transient(
+                f"the disk of {self.describe()} is full; nothing was changed. Free some space;"
+                " it is tried again"
+            ) from None
+        except psycopg.OperationalError as error:
+            raise ConnectionLost(
+                f"the connection to {self.describe()} was lost; nothing was changed"
+                f" ({type(error).__name__})"
+            ) from None
+
+
+def _explained(error: psycopg.OperationalError, place: str) -> BadCredentials | ConnectionLost:
+    """psycopg's own text is not shown: it may name the user or hold part of the URL."""
+    text = str(error).lower()
+    if "authentication" in text or "role" in text or "database" in text and "exist" in text:
+        return BadCredentials(
+            f"{place} refused the connection: check user, password and database in"
+            " EDPIPELINE_WAREHOUSE"
+        )
+    return ConnectionLost(f"{place} does not answer: check that it runs and can be reached")

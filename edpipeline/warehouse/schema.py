@@ -1,0 +1,104 @@
+"""DDL and comments, derived from the declarations, the same for both warehouses."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from edpipeline.model import Source, Table
+from edpipeline.warehouse.engine import Session, Warehouse
+
+HISTORY_COLUMNS = {
+    "valid_from": ("date", "Delivery day from which this version of the record holds."),
+    "valid_to": ("date", "Delivery day on which it stopped holding (exclusive); null while it holds."),
+    "row_hash": ("bigint", "Hash of the row's text as last delivered; recognises unchanged rows."),
+    "warned": ("boolean", "True while the row has warnings and is looked at in each delivery."),
+    "drop_id": ("varchar", "Drop that first delivered this version."),
+    "line": ("bigint", "Line in that drop's file; the header is line 1."),
+}
+"""What a history table has beside the source's own columns: type and description."""
+
+DISTRICT = ("varchar", "District that the row belongs to.")
+
+
+def columns_of(table: Table) -> dict[str, tuple[str, str]]:
+    """SQL type and description of every column of a history table, in order."""
+    own = {c.name: (c.sql_type, c.description) for c in table.stored_columns}
+    return {"district_id": DISTRICT} | own | HISTORY_COLUMNS
+
+
+def table_ddl(table: Table) -> list[str]:
+    """Statements that make a history table, its view of current rows, and their comments."""
+    columns = columns_of(table)
+    typed = ", ".join(f"{name} {kind}" for name, (kind, _) in columns.items())
+    own = ", ".join(["district_id", *(c.name for c in table.stored_columns)])
+    current = f"{table.schema}.current_{table.name}"
+    alive = " and status <> 'tobedeleted'" if "status" in columns else ""
+    statements = [
+        f"create table if not exists {table.full_name} ({typed})",
+        *(
+            f"alter table {table.full_name} add column if not exists {name} {kind}"
+            for name, (kind, _) in columns.items()
+        ),
+        f"drop view if exists {current}",
+        f"create view {current} as select {own}, valid_from, drop_id, line"
+        f" from {table.full_name} where valid_to is null{alive}",
+        f"comment on table {table.full_name} is {_text(f'History of {table.file}: {table.grain}.')}",
+        f"comment on view {current} is {_text(f'The rows of {table.full_name} that hold now.')}",
+    ]
+    statements += [
+        f"comment on column {table.full_name}.{name} is {_text(description)}"
+        for name, (_, description) in columns.items()
+    ]
+    return statements
+
+
+def index_ddl(table: Table) -> list[str]:
+    """Indexes, which PostgreSQL needs and DuckDB does better without."""
+    name = f"{table.name}_{table.key}_current"
+    return [
+        f"create unique index if not exists {name} on {table.full_name}"
+        f" (district_id, {table.key}) where valid_to is null"
+    ]
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _control_scripts(sql_folder: Path) -> list[str]:
+    return [path.read_text("utf-8") for path in sorted((sql_folder / "control").glob("*.sql"))]
+
+
+def prepare(warehouse: Warehouse, sources: Sequence[Source], sql_folder: Path) -> None:
+    """Create or extend every table; a warehouse that is up to date is left alone at once."""
+    scripts = _control_scripts(sql_folder)
+    tables = [table for source in sources for table in source.tables]
+    statements = [s for table in tables for s in table_ddl(table)]
+    if warehouse.url.startswith("postgres"):
+        statements += [s for table in tables for s in index_ddl(table)]
+    fingerprint = hashlib.sha256("\n".join([*scripts, *statements]).encode()).hexdigest()
+    with warehouse.transaction() as session:
+        if _is_prepared(session, fingerprint):
+            return
+        for schema in ["ops", "marts", *{source.schema: None for source in sources}]:
+            session.run(f"create schema if not exists {schema}")
+        for script in scripts:
+            session.script(script)
+        for statement in statements:
+            session.run(statement)
+        session.run("delete from ops.schema_version")
+        session.run("insert into ops.schema_version values ($fingerprint)", fingerprint=fingerprint)
+
+
+def _is_prepared(session: Session, fingerprint: str) -> bool:
+    exists = session.value(
+        "select count(*) from information_schema.tables"
+        " where table_schema = 'ops' and table_name = 'schema_version'"
+    )
+    if not exists:
+        return False
+    found = session.value(
+        "select count(*) from ops.schema_version where fingerprint = $fingerprint",
+        fingerprint=fingerprint,
+    )
+    return bool(found)
