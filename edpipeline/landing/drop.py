@@ -235,11 +235,11 @@ def checked_name(name: str) -> str:
     hidden = any(unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp") for char in name)
     if hidden or not name.strip() or name.startswith(".") or "/" in name or "\\" in name:
         raise BadDelivery(
-            f"file name {_short(name)} is refused: a name holds no path, does not begin with a "
+            f"file name {shown(name)} is refused: a name holds no path, does not begin with a "
             "dot and has no control characters; rename the file and send it again"
         )
     if len(name.encode()) > 255:
-        raise BadDelivery(f"file name {_short(name)} is refused: it is too long; shorten it")
+        raise BadDelivery(f"file name {shown(name)} is refused: it is too long; shorten it")
     return name
 
 
@@ -361,7 +361,8 @@ def _utc(at: datetime) -> datetime:
     return at.astimezone(UTC)
 
 
-def _short(name: str) -> str:
+def shown(name: str) -> str:
+    """A name from outside as it may stand in a message: quoted, harmless and short."""
     text = repr(name)
     return text if len(text) <= 80 else text[:77] + "..."
 
