@@ -155,8 +155,9 @@ def _readable_copy(programs: Path, account: _Account, folder: Path) -> Path:
 def _has_cluster(home: Path, data: Path, account: _Account) -> bool:
     """Make sure that the folder is there and is the account's; say if it holds a cluster."""
     try:
+        missing = [folder for folder in home.parents if not folder.exists()]
         home.mkdir(parents=True, exist_ok=True)
-        account.own(home)
+        account.own(home, *missing)
         return (data / "PG_VERSION").exists()
     except PermissionError as error:
         raise BadConfiguration(
