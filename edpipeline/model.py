@@ -4,10 +4,10 @@ Everything here is frozen data without behaviour that touches the outside. One d
 the check, the table, the column comment, the Dagster UI, the data dictionary and the tests.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import time
-from typing import Literal
+from typing import Literal, Protocol
 
 Kind = Literal[
     "id",
@@ -165,6 +165,36 @@ class FileDrop:
 
 
 @dataclass(frozen=True)
+class PlannedFile:
+    """Which table a delivered file fills, and whether it is the whole of it or changes only."""
+
+    name: str
+    table: str
+    mode: Mode
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a source reads one delivery. `findings` are (code, message) pairs."""
+
+    edition: str
+    files: tuple[PlannedFile, ...]
+    missing: tuple[str, ...]
+    """Tables whose files the delivery announces, or needs, and does not hold."""
+    findings: tuple[tuple[str, str], ...]
+
+
+class Planner(Protocol):
+    """A source's own knowledge of how its files make up a delivery."""
+
+    def __call__(
+        self, headers: Mapping[str, Sequence[str]], manifest: str | None, edition: str
+    ) -> Plan:
+        """Plan a delivery from the header names by file name (empty where unreadable)."""
+        ...
+
+
+@dataclass(frozen=True)
 class Source:
     """One system that data comes from."""
 
@@ -176,6 +206,7 @@ class Source:
     arrives: FileDrop
     tables: tuple[Table, ...]
     editions: tuple[Edition, ...]
+    plan: Planner
     ignored_headers: tuple[str, ...] = field(default=())
     """Headers that exporters add and that everybody leaves out."""
 

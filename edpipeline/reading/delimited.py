@@ -83,21 +83,21 @@ class Piece:
         return _read_csv(self.data, ["text"], self.eol, separator="\x01").to_series()
 
 
-def inspect(path: Path, allowed_encodings: Sequence[str] = ()) -> Dialect:
-    """How the file is written, from all of its bytes.
+def inspect(path: Path, name: str, allowed_encodings: Sequence[str] = ()) -> Dialect:
+    """How the file is written, from all of its bytes; `name` is what people call it.
 
     `allowed_encodings` are tried in order when the bytes are not UTF-8 (names of `ENCODINGS`).
     Raises `Unreadable` (`empty_file`, `not_text`, `bad_encoding`, `mixed_line_ends`).
     """
     counts = _count_bytes(path)
     if counts.size == 0:
-        raise Unreadable("empty_file", f"{path.name} is empty: export it again")
+        raise Unreadable("empty_file", f"{name} is empty: export it again")
     if counts.looks_binary:
         raise Unreadable(
-            "not_text", f"{path.name} is not a CSV file (it looks like {counts.looks_binary})"
+            "not_text", f"{name} is not a CSV file (it looks like {counts.looks_binary})"
         )
-    encoding = _encoding(path, allowed_encodings)
-    line_end = _line_end(path, counts)
+    encoding = _encoding(path, name, allowed_encodings)
+    line_end = _line_end(name, counts)
     ends = counts.last in b"\r\n"
     return Dialect(
         encoding=encoding,
@@ -109,7 +109,7 @@ def inspect(path: Path, allowed_encodings: Sequence[str] = ()) -> Dialect:
     )
 
 
-def header(path: Path, dialect: Dialect) -> Header:
+def header(path: Path, name: str, dialect: Dialect) -> Header:
     """The header line, split into names as written (surrounding blanks and quotes removed).
 
     Raises `Unreadable` (`no_header`) where the first line is blank.
@@ -122,10 +122,10 @@ def header(path: Path, dialect: Dialect) -> Header:
     line = raw if end < 0 else raw[:end]
     text = line.decode(ENCODINGS[dialect.encoding])
     if not text.strip():
-        raise Unreadable("no_header", f"{path.name} has a blank first line: put the header there", 1)
+        raise Unreadable("no_header", f"{name} has a blank first line: put the header there", 1)
     names = _split_line(text, dialect.quoted)
     offset = start + len(line) + (len(dialect.line_end) if end >= 0 else 0)
-    return Header(tuple(name.strip().strip("\u00a0\ufeff").strip() for name in names), offset)
+    return Header(tuple(n.strip().strip("\u00a0\ufeff").strip() for n in names), offset)
 
 
 def pieces(path: Path, dialect: Dialect, offset: int, size: int = PIECE) -> Iterator[Piece]:
@@ -236,7 +236,7 @@ def _count_bytes(path: Path) -> _Counts:
     return _Counts(size, crlf, cr, lf, quoted, has_bom, last, binary)
 
 
-def _line_end(path: Path, counts: _Counts) -> str:
+def _line_end(name: str, counts: _Counts) -> str:
     lone_cr, lone_lf = counts.cr - counts.crlf, counts.lf - counts.crlf
     kinds = {"\r\n": counts.crlf, "\r": lone_cr, "\n": lone_lf}
     present = [kind for kind, count in kinds.items() if count]
@@ -245,23 +245,23 @@ def _line_end(path: Path, counts: _Counts) -> str:
         found = ", ".join(f"{kinds[kind]} x {words[kind]}" for kind in present)
         raise Unreadable(
             "mixed_line_ends",
-            f"{path.name} mixes line ends ({found}), so its rows cannot be told apart:"
+            f"{name} mixes line ends ({found}), so its rows cannot be told apart:"
             " export it with one kind of line end and no line breaks inside values",
         )
     return present[0] if present else "\n"
 
 
-def _encoding(path: Path, allowed: Sequence[str]) -> str:
+def _encoding(path: Path, name: str, allowed: Sequence[str]) -> str:
     bad_line = _first_undecodable_line(path, "utf-8")
     if bad_line is None:
         return "utf-8"
-    for name in allowed:
-        if _first_undecodable_line(path, ENCODINGS[name]) is None:
-            return name
+    for encoding in allowed:
+        if _first_undecodable_line(path, ENCODINGS[encoding]) is None:
+            return encoding
     also = f" (nor {', '.join(allowed)})" if allowed else ""
     raise Unreadable(
         "bad_encoding",
-        f"{path.name} is not UTF-8{also}: line {bad_line} has bytes that cannot be read. Export it"
+        f"{name} is not UTF-8{also}: line {bad_line} has bytes that cannot be read. Export it"
         " with character set UTF-8, or allow its encoding for this district (`encodings`)",
         bad_line,
     )
@@ -366,5 +366,3 @@ def _line_codes(lines: pl.Series, width: int, quoted: bool) -> pl.Series:
     for name, failed in reversed(rules):
         code = pl.when(failed).then(pl.lit(name)).otherwise(code)
     return lines.to_frame("text").select(code.alias("code")).to_series()
-
-

@@ -26,11 +26,17 @@ LISTED_WARNINGS = 1000
 """Warnings listed per code, column and file; all of them are counted."""
 
 ODD_BLANKS = (b" ,", b", ", b" \n", b"\n ", b" \r", b"\r ", b'" ', b' "', b"\t")
-NOT_ASCII_BLANKS = (b"\xc2\xa0", b"\xe3\x80\x80", b"\xef\xbf\xbd", b"\xc3\x83", b"\xc3\xa2\xe2\x82\xac")
+NOT_ASCII_BLANKS = (
+    b"\xc2\xa0",
+    b"\xe3\x80\x80",
+    b"\xef\xbf\xbd",
+    b"\xc3\x83",
+    b"\xc3\xa2\xe2\x82\xac",
+)
 
 FINDINGS_SCHEMA = {
     "line": pl.UInt32,
-    "column": pl.String,
+    "column_name": pl.String,
     "severity": pl.String,
     "code": pl.String,
     "message": pl.String,
@@ -70,10 +76,13 @@ class Known:
         known[order] = hit
         return known, repeats
 
-    @property
-    def seen(self) -> int:
-        """How many of the known rows stand in today's file."""
-        return int(np.count_nonzero(self.lines))
+    def lines_of(self, hashes: NDArray[np.int64]) -> NDArray[np.uint32]:
+        """Where rows of these hashes stand in today's file; 0 where they do not."""
+        if not self.hashes.size:
+            return np.zeros(hashes.size, dtype=np.uint32)
+        at = np.searchsorted(self.hashes, hashes)
+        at[at == self.hashes.size] = 0
+        return np.where(self.hashes[at] == hashes, self.lines[at], 0).astype(np.uint32)
 
 
 @dataclass(frozen=True)
@@ -167,9 +176,7 @@ def check(
     for number, piece in enumerate(_pieces(task, piece_size)):
         run.piece(piece, number)
     if run.stamped and task.mode == "bulk":
-        checked.findings.append(
-            FileFinding("stamped_in_bulk", _about(task, "stamped_in_bulk"))
-        )
+        checked.findings.append(FileFinding("stamped_in_bulk", _about(task, "stamped_in_bulk")))
     duplicates.settle(checked, run.key_hashes, task.table)
     _judge(task, checked, run.last_line_is_bad)
     return checked
@@ -217,9 +224,7 @@ class _Pass:
         self.last_line_is_bad = False
         self.listed: Counter[tuple[str, str]] = Counter()
         self.compiled: Mapping[bool, rules.Rules] = {
-            careful: rules.compile_rules(
-                task.table, task.edition, task.mode, task.present, careful
-            )
+            careful: rules.compile_rules(task.table, task.edition, task.mode, task.present, careful)
             for careful in (False, True)
         }
         self.names = {
@@ -248,16 +253,25 @@ class _Pass:
         self.rows(piece, lines, numbers, hashes, whole, number)
 
     def rows(
-        self, piece: Piece, lines: pl.Series, numbers: pl.Series, hashes: pl.Series, whole: bool,
+        self,
+        piece: Piece,
+        lines: pl.Series,
+        numbers: pl.Series,
+        hashes: pl.Series,
+        whole: bool,
         number: int,
     ) -> None:
         quoted = self.task.dialect.quoted
         frame, unreadable = delimited.split(piece, lines, numbers, self.width, quoted, whole)
-        row_hash = hashes if not unreadable.height else hashes.filter(
-            ~numbers.is_in(unreadable["line"].implode())
+        row_hash = (
+            hashes
+            if not unreadable.height
+            else hashes.filter(~numbers.is_in(unreadable["line"].implode()))
         )
         frame = frame.select(
-            "line", row_hash.alias("row_hash"), *(pl.col(at).alias(n) for at, n in self.names.items())
+            "line",
+            row_hash.alias("row_hash"),
+            *(pl.col(at).alias(n) for at, n in self.names.items()),
         )
         frame = self._without_blank_rows(frame)
         if "date_last_modified" in frame.columns and not self.stamped:
@@ -338,7 +352,7 @@ class _Pass:
 
     def _capped(self, warned: pl.DataFrame) -> pl.DataFrame:
         parts = []
-        for (code, column), part in warned.group_by("code", "column", maintain_order=True):
+        for (code, column), part in warned.group_by("code", "column_name", maintain_order=True):
             room = LISTED_WARNINGS - self.listed[str(code), str(column)]
             self.listed[str(code), str(column)] += part.height
             parts.append(part.head(max(0, room)))
@@ -371,7 +385,7 @@ def _of_lines(unreadable: pl.DataFrame, task: Task) -> pl.DataFrame:
     first = pl.col("first") if is_key else pl.lit(None, dtype=pl.String)
     return unreadable.select(
         "line",
-        pl.lit(None, dtype=pl.String).alias("column"),
+        pl.lit(None, dtype=pl.String).alias("column_name"),
         pl.lit("error").alias("severity"),
         "code",
         pl.col("code").replace_strict(messages, return_dtype=pl.String).alias("message"),
@@ -395,7 +409,7 @@ def _of_rows(odd: pl.DataFrame, compiled: rules.Rules) -> Sequence[pl.DataFrame]
             parts.append(
                 broken.select(
                     "line",
-                    pl.lit(check.column).alias("column"),
+                    pl.lit(check.column).alias("column_name"),
                     pl.lit(check.severity).alias("severity"),
                     pl.lit(check.code).alias("code"),
                     pl.lit(check.message).alias("message"),

@@ -4,6 +4,7 @@ Keys are compared as 64-bit hashes first; only rows whose hash stands more than 
 at as text, so that the usual file costs one sort of numbers.
 """
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -26,9 +27,7 @@ def settle(checked: "CheckedFile", key_hashes: list[pl.Series], table: Table) ->
     if not repeated.len():
         return
     suspects = _suspects(checked, key_hashes, repeated)
-    values = [
-        c.name for c in table.stored_columns if c.compared and c.name in suspects.columns
-    ]
+    values = [c.name for c in table.stored_columns if c.compared and c.name in suspects.columns]
     groups = suspects.with_columns(
         pl.len().over(table.key).alias("copies"),
         pl.struct(values).n_unique().over(table.key).alias("variants"),
@@ -36,12 +35,10 @@ def settle(checked: "CheckedFile", key_hashes: list[pl.Series], table: Table) ->
     ).filter(pl.col("copies") > 1)
     conflicts = groups.filter(pl.col("variants") > 1)
     copies = groups.filter((pl.col("variants") == 1) & (pl.col("line") != pl.col("first")))
-    checked.rejected["duplicate_conflict"] += conflicts.height
-    checked.warnings["duplicate_row"] += copies.height
+    checked.rejected += Counter(duplicate_conflict=conflicts.height)
+    checked.warnings += Counter(duplicate_row=copies.height)
     checked.duplicates += copies.height
     checked.spooled -= conflicts.height
-    if not checked.rejected["duplicate_conflict"]:
-        del checked.rejected["duplicate_conflict"]
     excluded = pl.concat([conflicts.select("line"), copies.select("line")])
     excluded.write_parquet(checked.spool / "excluded.parquet")
     findings = pl.concat(
@@ -75,7 +72,7 @@ def _findings(rows: pl.DataFrame, table: Table, code: str) -> pl.DataFrame:
     known = CODES[code]
     return rows.select(
         "line",
-        pl.lit(table.key).alias("column"),
+        pl.lit(table.key).alias("column_name"),
         pl.lit(known.severity).alias("severity"),
         pl.lit(code).alias("code"),
         pl.lit(f"{table.column(table.key).header}: {known.meaning} {known.remedy}").alias(

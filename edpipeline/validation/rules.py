@@ -219,9 +219,7 @@ def _code(column: Column, rule: Rule, text: pl.Expr, edition: Edition) -> _Part:
     folded = {value.casefold(): value for value in rule.values}
     if column.name == "status":
         folded["inactive"] = "tobedeleted"
-    canonical = text.str.to_lowercase().replace_strict(
-        folded, default=None, return_dtype=pl.String
-    )
+    canonical = text.str.to_lowercase().replace_strict(folded, default=None, return_dtype=pl.String)
     failed = text.is_not_null() & ~exact & canonical.is_null()
     inactive = text.str.to_lowercase() == "inactive"
     detail = f" Allowed: {', '.join(rule.values)}."
@@ -304,9 +302,7 @@ _KINDS: dict[Kind, Callable[[Column, Rule, pl.Expr], _Part]] = {
 
 
 def _derived_key(table: Table, present: Sequence[str], careful: bool) -> pl.Expr:
-    parts = [
-        _text(table.column(name), careful) for name in table.derived_key if name in present
-    ]
+    parts = [_text(table.column(name), careful) for name in table.derived_key if name in present]
     return pl.concat_str(parts, separator=":", ignore_nulls=True)
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edpipeline.errors import BadConfiguration
 
-PARAMETER = re.compile(r"\$([a-z_]+)")
+PARAMETER = re.compile(r"\$([a-z][a-z_0-9]*)")
 
 Parameters = Mapping[str, Any]
 
@@ -93,9 +93,7 @@ def used(sql: str, parameters: Parameters) -> dict[str, Any]:
     return {name: value for name, value in parameters.items() if name in names}
 
 
-def open_warehouse(
-    url: str, memory_limit: str = "1GB", lock_seconds: float = 60.0
-) -> Warehouse:
+def open_warehouse(url: str, memory_limit: str = "1GB", lock_seconds: float = 60.0) -> Warehouse:
     """The warehouse at `duckdb:///path` or `postgresql://...`. Nothing is connected yet."""
     if url.startswith("duckdb:///"):
         from edpipeline.warehouse.duck import DuckWarehouse

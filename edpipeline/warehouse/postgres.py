@@ -59,9 +59,7 @@ class PostgresSession(Session):
             for column in cursor.description or ()
             if column.type_code in _POLARS_TYPES
         }
-        return pl.DataFrame(
-            cursor.fetchall(), schema=names, schema_overrides=types, orient="row"
-        )
+        return pl.DataFrame(cursor.fetchall(), schema=names, schema_overrides=types, orient="row")
 
     def numbers(self, sql: str, **parameters: Any) -> NDArray[np.int64]:
         """See `Session.numbers`."""

@@ -9,7 +9,10 @@ from edpipeline.warehouse.engine import Session, Warehouse
 
 HISTORY_COLUMNS = {
     "valid_from": ("date", "Delivery day from which this version of the record holds."),
-    "valid_to": ("date", "Delivery day on which it stopped holding (exclusive); null while it holds."),
+    "valid_to": (
+        "date",
+        "Delivery day on which it stopped holding (exclusive); null while it holds.",
+    ),
     "row_hash": ("bigint", "Hash of the row's text as last delivered; recognises unchanged rows."),
     "warned": ("boolean", "True while the row has warnings and is looked at in each delivery."),
     "drop_id": ("varchar", "Drop that first delivered this version."),

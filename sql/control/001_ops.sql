@@ -20,6 +20,7 @@ create table if not exists ops.sync_history (
 
 create table if not exists ops.sync_files (
     sync_id varchar,
+    position integer,
     district_id varchar,
     source varchar,
     delivery_day date,

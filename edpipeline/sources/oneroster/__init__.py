@@ -24,6 +24,7 @@ from edpipeline.model import (
     Table,
     Window,
 )
+from edpipeline.sources.oneroster.delivery import plan
 
 VERSIONS = {"v1p1": "oneroster_1_1", "v1p2": "oneroster_1_2", "three_file": "three_file"}
 """Column of `fields.csv` by edition name."""
@@ -117,7 +118,9 @@ def _rule(row: dict[str, str], version: str) -> Rule:
     )
 
 
-def _edition(rows: list[dict[str, str]], version: str, title: str, needed: tuple[str, ...]) -> Edition:
+def _edition(
+    rows: list[dict[str, str]], version: str, title: str, needed: tuple[str, ...]
+) -> Edition:
     rules: dict[str, tuple[Rule, ...]] = {}
     for table in GRAINS:
         column = version
@@ -165,6 +168,7 @@ def _source() -> Source:
             ),
             _edition(rows, "three_file", "three-file vendor exchange", THREE_FILES),
         ),
+        plan=plan,
         ignored_headers=("dcid",),
     )
 

@@ -1,0 +1,295 @@
+"""One table of a delivery compared with the rows that hold now, and the difference applied.
+
+The comparison is by key and value, in SQL, and touches only rows that are new or whose text is
+not known: rows recognised by their text need nothing. Versions are closed and opened, never
+overwritten, so cost follows the change.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+
+from edpipeline.loading.findings import Findings
+from edpipeline.model import Mode, Table
+from edpipeline.validation.check import CheckedFile
+from edpipeline.warehouse.engine import Session
+
+RELATIONS = ("staged", "out", "met", "gone", "held", "doubtful", "unseen", "spoiled")
+STAGED = {"line": "bigint", "row_hash": "bigint", "warned": "boolean"}
+
+
+@dataclass
+class Counts:
+    """Rows of one file and table. `read = accepted + rejected`;
+    `accepted = added + changed + unchanged + duplicate`."""
+
+    read: int = 0
+    added: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    duplicate: int = 0
+    removed: int = 0
+    held: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+    warnings: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def accepted(self) -> int:
+        """Rows that were used."""
+        return self.read - self.rejected.total()
+
+
+class TableLoad:
+    """The load of one file into its table, inside one transaction.
+
+    Temporary relations, by table name: `staged_` accepted rows, `out_` lines taken out again,
+    `met_` staged rows whose key holds now, `gone_` keys that left, `held_` lines that wait,
+    `doubtful_` lines with references that do not resolve, `unseen_` hashes of known rows that
+    are not in the file, `spoiled_` keys of rejected rows.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        checked: CheckedFile,
+        mode: Mode,
+        district_id: str,
+        day: date,
+        drop_id: str,
+    ) -> None:
+        self.session = session
+        self.checked = checked
+        self.table: Table = checked.table
+        self.mode = mode
+        self.parameters = {"district": district_id, "day": day, "drop_id": drop_id}
+        self.findings = Findings(checked)
+        self.has_rows = False
+        self.counts = Counts(
+            read=checked.read,
+            duplicate=checked.duplicates + checked.repeats,
+            rejected=Counter(checked.rejected),
+            warnings=Counter(checked.warnings),
+        )
+        if checked.repeats:
+            self.counts.warnings["duplicate_row"] += checked.repeats
+        self.removals = 0
+        """Rows that this delivery takes away: no longer there, or marked as deleted."""
+
+    def sql(self, text: str) -> str:
+        """Fill in the names of this table's relations."""
+        table = self.table
+        names = {name: f"{name}_{table.name}" for name in RELATIONS}
+        mine = [c.name for c in table.stored_columns]
+        return text.format(
+            **names,
+            table=table.full_name,
+            key=table.key,
+            columns=", ".join(mine),
+            s_columns=", ".join(f"s.{name}" for name in mine),
+            open="t.district_id = $district and t.valid_to is null",
+        )
+
+    def run(self, text: str) -> int:
+        """Run a statement with this table's names and parameters; rows changed."""
+        return self.session.run(self.sql(text), **self.parameters)
+
+    def value(self, text: str) -> int:
+        """One number from a query with this table's names and parameters."""
+        return int(self.session.value(self.sql(text), **self.parameters) or 0)
+
+    def compare(self) -> None:
+        """Stage the accepted rows and find what meets, what left, and what contradicts."""
+        kinds = {c.name: c.sql_type for c in self.table.stored_columns}
+        staged = self.sql("{staged}")
+        self.session.stage(staged, self.checked.accepted_files(), STAGED | kinds)
+        excluded = self.checked.spool / "excluded.parquet"
+        self.session.stage(
+            f"x{staged}", [excluded] if excluded.exists() else [], {"line": "bigint"}
+        )
+        self.run("drop table if exists {out}")
+        self.run(f"create temp table {{out}} as select line from x{staged}")
+        self.run("drop table if exists {doubtful}")
+        self.run("create temp table {doubtful} (line bigint)")
+        self.has_rows = bool(
+            self.session.rows(
+                self.sql("select 1 from {table} t where {open} limit 1"), **self.parameters
+            )
+        )
+        self._stage_known()
+        self._find_met()
+        self._find_gone()
+        self.removals = self.value("select count(*) from {gone} where was_active") + self.value(
+            "select count(*) from {met} where deletes"
+        )
+
+    def _stage_known(self) -> None:
+        """Known rows that are not in today's file, and keys of rejected rows."""
+        known = self.checked.known
+        unseen = pl.DataFrame({"row_hash": known.hashes[known.lines == 0]})
+        self._stage_frame("{unseen}", unseen, {"row_hash": "bigint"})
+        self._stage_frame("{spoiled}", self.findings.spoiled_keys(), {"record_id": "varchar"})
+
+    def _stage_frame(self, name: str, frame: pl.DataFrame, kinds: dict[str, str]) -> None:
+        path = self.checked.spool / f"{self.sql(name)}.parquet"
+        frame.write_parquet(path)
+        self.session.stage(self.sql(name), [path] if frame.height else [], kinds)
+
+    def _find_met(self) -> None:
+        compared = [
+            c.name for c in self.table.stored_columns if c.compared and c.name != self.table.key
+        ]
+        differs = " or ".join(f"s.{name} is distinct from t.{name}" for name in compared)
+        has_status = "status" in compared
+        deletes = (
+            "s.status = 'tobedeleted' and t.status <> 'tobedeleted'" if has_status else "false"
+        )
+        self.run("drop table if exists {met}")
+        if not self.has_rows:
+            self.run(
+                "create temp table {met} as select line, {key}, false as differs, false as deletes,"
+                " false as twice, row_hash as old_hash from {staged} where false"
+            )
+            return
+        self.run(
+            f"""create temp table {{met}} as
+            select s.line, s.{{key}}, ({differs}) as differs, ({deletes}) as deletes,
+                not t.warned and not exists (
+                    select 1 from {{unseen}} u where u.row_hash = t.row_hash) as twice,
+                t.row_hash as old_hash
+            from {{staged}} s join {{table}} t on {{open}} and t.{{key}} = s.{{key}}
+            where s.line not in (select line from {{out}})"""
+        )
+        self._settle_twice()
+
+    def _settle_twice(self) -> None:
+        """Keys that stand in the file once unchanged and once in other words."""
+        rows = self.session.frame(
+            self.sql("select line, {key} as record_id, differs, old_hash from {met} where twice"),
+            **self.parameters,
+        )
+        if not rows.height:
+            return
+        copies, conflicts = rows.filter(~pl.col("differs")), rows.filter("differs")
+        self.counts.duplicate += copies.height
+        self.findings.add("duplicate_row", copies.select("line", "record_id"), self.table.key)
+        self.counts.warnings["duplicate_row"] += copies.height
+        lines = self.checked.known.lines_of(conflicts["old_hash"].to_numpy())
+        earlier = conflicts.select(pl.Series("line", lines), "record_id").unique("line")
+        both = pl.concat([conflicts.select(pl.col("line").cast(pl.UInt32), "record_id"), earlier])
+        self.findings.add("duplicate_conflict", both, self.table.key)
+        if both.height:
+            self.counts.rejected["duplicate_conflict"] += both.height
+            self.checked.recognised -= earlier.height
+        self.run("insert into {out} select line from {met} where twice")
+
+    def _find_gone(self) -> None:
+        self.run("drop table if exists {gone}")
+        active = "t.status <> 'tobedeleted'" if self._has_status() else "true"
+        if self.mode == "delta" or not self.has_rows:
+            self.run(
+                "create temp table {gone} as select {key}, true as was_active from {staged}"
+                " where false"
+            )
+            return
+        self.run(
+            f"""create temp table {{gone}} as
+            select t.{{key}}, {active} as was_active from {{table}} t
+            where {{open}}
+                and (t.warned or t.row_hash in (select row_hash from {{unseen}}))
+                and not exists (select 1 from {{staged}} s where s.{{key}} = t.{{key}})
+                and not exists (select 1 from {{spoiled}} r where r.record_id = t.{{key}})"""
+        )
+
+    def _has_status(self) -> bool:
+        return any(column.name == "status" for column in self.table.columns)
+
+    def apply(self, hold_removals: bool) -> None:
+        """Close and open versions; called after references have taken lines out."""
+        held = " and not deletes" if hold_removals else ""
+        self.run("drop table if exists {held}")
+        self.run(
+            "create temp table {held} as select line from {met} where "
+            + ("deletes and not twice" if hold_removals else "false")
+        )
+        self.counts.changed = self.run(
+            f"""update {{table}} as t set valid_to = $day where {{open}} and t.{{key}} in (
+                select {{key}} from {{met}}
+                where differs and not twice{held} and line not in (select line from {{out}}))"""
+        )
+        inserted = self._insert()
+        self.counts.added = inserted - self.counts.changed
+        refreshed = self._refresh()
+        kept = self.value("select count(*) from {held}")
+        self.counts.unchanged = self.checked.recognised + refreshed + kept
+        if not hold_removals:
+            self.counts.removed = self.run(
+                "update {table} as t set valid_to = $day"
+                " where {open} and t.{key} in (select {key} from {gone})"
+            )
+        self.counts.held = self.removals if hold_removals else 0
+
+    def _insert(self) -> int:
+        return self.run(
+            """insert into {table} (district_id, {columns}, valid_from, valid_to, row_hash, warned,
+                drop_id, line)
+            select $district, {s_columns}, $day, null, s.row_hash, s.warned, $drop_id, s.line
+            from {staged} s
+            where s.line not in (select line from {out})
+                and s.line not in (select line from {held})
+                and s.line not in (select line from {met} where not differs)"""
+        )
+
+    def _refresh(self) -> int:
+        """Rows of the same value in other words keep their version; the text is remembered."""
+        if not self.has_rows:
+            return 0
+        return self.run(
+            """update {table} as t set row_hash = s.row_hash, warned = s.warned
+            from {staged} s join {met} m on m.line = s.line
+            where {open} and t.{key} = m.{key} and not m.differs and not m.twice
+                and m.line not in (select line from {out})"""
+        )
+
+    def mark_doubtful(self) -> None:
+        """Rows with unresolved references are not taken as known next time."""
+        if self.value("select count(*) from {doubtful}"):
+            self.run(
+                """update {table} as t set warned = true
+                where {open} and t.drop_id = $drop_id and t.valid_from = $day
+                    and t.line in (select line from {doubtful})"""
+            )
+            self.run(
+                """update {table} as t set warned = true from {met} m
+                where {open} and t.{key} = m.{key} and not m.differs
+                    and m.line in (select line from {doubtful})"""
+            )
+
+    def record_held(self, source: str, reason: str) -> None:
+        """List what waits for approval, replacing what waited before."""
+        everything = (
+            "select {key}, 'removal' as change from {gone} where was_active"
+            " union all select {key}, 'marked as deleted' from {met} where deletes"
+        )
+        self.session.run(
+            self.sql(
+                "insert into ops.held_changes select $district, $source, $day, $drop_id, $table,"
+                f" {{key}}, change, $reason from ({everything}) waiting"
+            ),
+            source=source,
+            table=self.table.full_name,
+            reason=reason,
+            **self.parameters,
+        )
+
+    def clean_up(self) -> None:
+        """Drop the temporary relations (views on DuckDB hold on to files)."""
+        for name in ("{met}", "{gone}", "{held}", "{out}", "{doubtful}"):
+            self.run(f"drop table if exists {name}")
+
+    @property
+    def spool(self) -> Path:
+        """Where this file's rows and findings lie."""
+        return self.checked.spool

@@ -1,0 +1,169 @@
+"""A delivery is opened: zips unpacked, every file looked at, its layout matched.
+
+Nothing is loaded here; what cannot be used as a whole is noted with its reason.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edpipeline.errors import BadDelivery
+from edpipeline.landing import archive
+from edpipeline.loading.options import LoadOptions
+from edpipeline.model import Edition, Mode, PlannedFile, Source, Table
+from edpipeline.reading import delimited
+from edpipeline.reading.delimited import Dialect, Header, Unreadable
+from edpipeline.reading.layout import Layout, match
+from edpipeline.validation.check import FileFinding, Task
+from edpipeline.validation.codes import CODES
+
+MANIFEST = "manifest.csv"
+
+
+@dataclass(frozen=True)
+class OpenedFile:
+    """One file of a delivery, ready to be checked, or with the reason why not."""
+
+    name: str
+    table: Table
+    mode: Mode
+    task: Task | None
+    problem: Unreadable | None
+    findings: tuple[FileFinding, ...] = ()
+    dialect: Dialect | None = None
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A delivery, looked at."""
+
+    edition: Edition
+    files: tuple[OpenedFile, ...]
+    findings: tuple[FileFinding, ...] = ()
+    missing: tuple[Table, ...] = ()
+
+    @property
+    def refused(self) -> bool:
+        """True where the delivery as a whole cannot be used."""
+        return any(finding.severity == "error" for finding in self.findings)
+
+    @property
+    def mode(self) -> Mode:
+        """delta where any file holds changes only."""
+        return "delta" if any(file.mode == "delta" for file in self.files) else "bulk"
+
+
+@dataclass
+class _Looked:
+    """What is known of each CSV before the plan."""
+
+    paths: dict[str, Path] = field(default_factory=dict)
+    dialects: dict[str, Dialect] = field(default_factory=dict)
+    headers: dict[str, Header] = field(default_factory=dict)
+    problems: dict[str, Unreadable] = field(default_factory=dict)
+
+
+def open_delivery(
+    paths: Mapping[str, Path], source: Source, options: LoadOptions, scratch: Path
+) -> Opened:
+    """Open the files of a delivery (local paths by their names as delivered)."""
+    findings: list[FileFinding] = []
+    looked = _Looked(paths=_unpacked(paths, scratch, findings))
+    for name, path in looked.paths.items():
+        _look(name, path, options, looked)
+    headers = {name: header.names for name, header in looked.headers.items()}
+    headers |= {name: () for name in looked.problems}
+    manifest = next((n for n in looked.paths if n.casefold() == MANIFEST), None)
+    text = looked.paths[manifest].read_bytes().decode("utf-8-sig", "replace") if manifest else None
+    plan = source.plan(headers, text, options.edition)
+    findings += [FileFinding(code, message) for code, message in plan.findings]
+    name = plan.edition if plan.edition != "auto" else source.editions[0].name
+    edition = source.edition(name)
+    known = [file for file in plan.files if file.table in edition.rules]
+    findings += [
+        FileFinding("unknown_file", f"{file.name} is not part of {edition.title} and was left")
+        for file in plan.files
+        if file not in known
+    ]
+    return Opened(
+        edition=edition,
+        files=tuple(_opened(file, source, edition, looked) for file in known),
+        findings=tuple(findings),
+        missing=tuple(source.table(table) for table in plan.missing if table in edition.rules),
+    )
+
+
+def _unpacked(
+    paths: Mapping[str, Path], scratch: Path, findings: list[FileFinding]
+) -> dict[str, Path]:
+    """CSV files by name; a zip stands for its members."""
+    found: dict[str, Path] = {}
+    for name, path in paths.items():
+        if not name.casefold().endswith(".zip"):
+            found[name] = path
+            continue
+        try:
+            extracted = archive.extract(path, scratch / f"zip-{len(found)}")
+            for member, unpacked in extracted.files.items():
+                found.setdefault(member, unpacked)
+        except BadDelivery as problem:
+            findings.append(FileFinding("unsafe_archive", str(problem)))
+    return found
+
+
+def _look(name: str, path: Path, options: LoadOptions, looked: _Looked) -> None:
+    try:
+        dialect = delimited.inspect(path, name, options.encodings)
+        looked.dialects[name] = dialect
+        looked.headers[name] = delimited.header(path, name, dialect)
+    except Unreadable as problem:
+        looked.problems[name] = problem
+
+
+def _opened(file: PlannedFile, source: Source, edition: Edition, looked: _Looked) -> OpenedFile:
+    table = source.table(file.table)
+    dialect = looked.dialects.get(file.name)
+    problem = looked.problems.get(file.name)
+    if problem is not None or dialect is None:
+        return OpenedFile(file.name, table, file.mode, None, problem, dialect=dialect)
+    header = looked.headers[file.name]
+    layout = match(header.names, table, edition, source.ignored_headers)
+    problem = _layout_problem(file.name, layout, edition)
+    findings = tuple(_notes(file.name, layout, dialect))
+    if problem is not None:
+        return OpenedFile(file.name, table, file.mode, None, problem, findings, dialect)
+    path = looked.paths[file.name]
+    task = Task(path, file.name, table, edition, file.mode, dialect, header, layout)
+    return OpenedFile(file.name, table, file.mode, task, None, findings, dialect)
+
+
+def _layout_problem(name: str, layout: Layout, edition: Edition) -> Unreadable | None:
+    if not layout.recognised:
+        text = f"{name}: the first line names no known column. {CODES['no_header'].remedy}"
+        return Unreadable("no_header", text, 1)
+    if layout.repeated:
+        repeated = ", ".join(layout.repeated)
+        text = f"{name}: two headers name the same column ({repeated}): remove one of them"
+        return Unreadable("repeated_columns", text, 1)
+    if layout.missing_required:
+        missing = ", ".join(layout.missing_required)
+        text = f"{name} lacks columns that {edition.title} needs: {missing}. Add them to the export"
+        return Unreadable("missing_columns", text, 1)
+    return None
+
+
+def _notes(name: str, layout: Layout, dialect: Dialect) -> list[FileFinding]:
+    notes = []
+    if layout.extra:
+        text = f"{name}: kept out, not known: {', '.join(layout.extra)}"
+        notes.append(FileFinding("extra_columns", text))
+    if layout.renamed:
+        text = f"{name}: read under another name: {', '.join(layout.renamed)}"
+        notes.append(FileFinding("renamed_columns", text))
+    if layout.missing_optional:
+        text = f"{name}: not in the file: {', '.join(layout.missing_optional)}"
+        notes.append(FileFinding("optional_columns_missing", text))
+    if dialect.encoding != "utf-8":
+        text = f"{name} is not UTF-8 and was read as {dialect.encoding}, as the district allows"
+        notes.append(FileFinding("fallback_encoding", text))
+    return notes

@@ -1,0 +1,253 @@
+"""The history log: one line per sync, a line per file, and every finding; and what it tells."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from edpipeline.errors import NotFound
+from edpipeline.landing.drop import Approval
+from edpipeline.loading.load import FileOutcome, Outcome, Request
+from edpipeline.loading.report import SyncReport, load_reports
+from edpipeline.validation.codes import CODES
+from edpipeline.warehouse.engine import Session
+
+FINDING_COLUMNS = {
+    "line": "bigint",
+    "column_name": "varchar",
+    "severity": "varchar",
+    "code": "varchar",
+    "message": "varchar",
+    "record_id": "varchar",
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the history needs to know beside the outcome."""
+
+    request: Request
+    started_at: datetime
+    origin: str
+    replay_of: date | None
+    sha256: Mapping[str, str]
+
+    @property
+    def sync_id(self) -> str:
+        """Unique and sortable by time."""
+        return f"{self.started_at:%Y%m%dT%H%M%S%f}-{self.request.drop_id}"
+
+
+def record(session: Session, entry: Entry, outcome: Outcome) -> None:
+    """Write the history line, the file lines and the findings of one load."""
+    request = entry.request
+    keys = {
+        "sync_id": entry.sync_id,
+        "district": request.district_id,
+        "source": request.source.name,
+        "day": request.day,
+        "drop_id": request.drop_id,
+    }
+    session.run(
+        "insert into ops.sync_history values ($sync_id, $district, $source, $day, $drop_id,"
+        " $started_at, $completed_at, $status, $edition, $mode, $origin, $replay_of, $message)",
+        started_at=entry.started_at.replace(tzinfo=None),
+        completed_at=datetime.now(UTC).replace(tzinfo=None),
+        status=outcome.status,
+        edition=outcome.opened.edition.name,
+        mode=outcome.opened.mode,
+        origin=entry.origin,
+        replay_of=str(entry.replay_of) if entry.replay_of else None,
+        message=message(outcome, request),
+        **keys,
+    )
+    session.run(
+        "delete from ops.rejected_rows where district_id = $district and source = $source"
+        " and delivery_day = $day",
+        **keys,
+    )
+    for position, file in enumerate(outcome.files):
+        _record_file(session, keys, entry, file, position)
+        _record_findings(session, keys, file)
+    _record_delivery_findings(session, keys, outcome)
+
+
+def message(outcome: Outcome, request: Request) -> str:
+    """What happened and what to do, in a sentence or two; counts and codes only."""
+    problems = [finding.message for finding in outcome.findings if finding.severity == "error"]
+    problems += [
+        finding.message
+        for file in outcome.files
+        for finding in file.checked.findings
+        if finding.severity == "error"
+    ]
+    if outcome.status == "awaiting_approval":
+        problems.insert(
+            0,
+            "First sync: look at the report, then run"
+            f" `edpipeline approve {request.drop_id} --by NAME`; nothing was loaded yet.",
+        )
+    if outcome.hold_reason:
+        problems.insert(
+            0,
+            f"Removals wait: {outcome.hold_reason}. Additions and changes are loaded. If the"
+            f" removals are right, run `edpipeline approve {request.drop_id} --by NAME`.",
+        )
+    return " ".join(problems)
+
+
+def _record_file(
+    session: Session,
+    keys: Mapping[str, object],
+    entry: Entry,
+    file: FileOutcome,
+    position: int,
+) -> None:
+    counts = file.counts
+    refused = file.refused
+    opened = file.opened
+    sha256 = entry.sha256.get(file.name)
+    same = bool(sha256) and _has_same_bytes(session, keys, file, str(sha256))
+    status = "kept" if refused else ("same_bytes" if same else "loaded")
+    session.run(
+        "insert into ops.sync_files values ($sync_id, $position, $district, $source, $day,"
+        " $drop_id, $table, $file, $status, $dialect, $same, $ends, $read, $accepted, $rejected,"
+        " $added, $changed, $unchanged, $duplicate, $removed, $held, $rejected_by_code,"
+        " $warnings_by_code, $sha256)",
+        position=position,
+        table=file.table.full_name,
+        file=file.name,
+        status=status,
+        dialect=opened.dialect.describe() if opened and opened.dialect else "",
+        same=same,
+        ends=file.checked.ends_with_line_end,
+        read=counts.read,
+        accepted=counts.accepted,
+        rejected=counts.rejected.total(),
+        added=counts.added,
+        changed=counts.changed,
+        unchanged=counts.unchanged,
+        duplicate=counts.duplicate,
+        removed=counts.removed,
+        held=counts.held,
+        rejected_by_code=json.dumps(dict(counts.rejected), sort_keys=True),
+        warnings_by_code=json.dumps(_warnings(file), sort_keys=True),
+        sha256=sha256,
+        **keys,
+    )
+
+
+def _warnings(file: FileOutcome) -> dict[str, int]:
+    """Row warnings by code, and each warning about the file as one."""
+    found = dict(file.counts.warnings)
+    for finding in file.checked.findings:
+        if finding.severity == "warning":
+            found[finding.code] = found.get(finding.code, 0) + 1
+    return found
+
+
+def _has_same_bytes(
+    session: Session, keys: Mapping[str, object], file: FileOutcome, sha256: str
+) -> bool:
+    before = session.value(
+        "select sha256 from ops.sync_files where district_id = $district and source = $source"
+        " and table_name = $table and delivery_day < $day and status <> 'kept'"
+        " order by delivery_day desc, sync_id desc limit 1",
+        table=file.table.full_name,
+        **keys,
+    )
+    return bool(before == sha256)
+
+
+def _record_findings(session: Session, keys: Mapping[str, object], file: FileOutcome) -> None:
+    files = file.checked.finding_files()
+    if files:
+        session.stage("staged_findings", files, FINDING_COLUMNS)
+        session.run(
+            "insert into ops.rejected_rows select $sync_id, $district, $source, $day, $drop_id,"
+            " $file, line, column_name, severity, code, message, record_id from staged_findings",
+            file=file.name,
+            **keys,
+        )
+    for finding in file.checked.findings:
+        _insert_finding(session, keys, file.name, finding.code, finding.message)
+
+
+def _record_delivery_findings(
+    session: Session, keys: Mapping[str, object], outcome: Outcome
+) -> None:
+    for finding in outcome.findings:
+        _insert_finding(session, keys, None, finding.code, finding.message)
+
+
+def _insert_finding(
+    session: Session, keys: Mapping[str, object], file: str | None, code: str, text: str
+) -> None:
+    session.run(
+        "insert into ops.rejected_rows values ($sync_id, $district, $source, $day, $drop_id,"
+        " $file, null, null, $severity, $code, $text, null)",
+        file=file,
+        severity=CODES[code].severity,
+        code=code,
+        text=text,
+        **keys,
+    )
+
+
+def synced_days(session: Session, district_id: str, source: str, after: date) -> set[date]:
+    """Later delivery days that have been synced before."""
+    rows = session.rows(
+        "select distinct delivery_day from ops.sync_history where district_id = $district"
+        " and source = $source and delivery_day > $after and drop_id is not null",
+        district=district_id,
+        source=source,
+        after=after,
+    )
+    return {row[0] for row in rows}
+
+
+def latest(session: Session, district_id: str, source: str, day: date) -> SyncReport:
+    """The latest report for a day; raises `NotFound` where there is none."""
+    found = load_reports(
+        session,
+        "district_id = $district and source = $source and delivery_day = $day",
+        district=district_id,
+        source=source,
+        day=day,
+    )
+    if not found:
+        raise NotFound(f"no sync of {source} for {district_id} on {day} is in the history")
+    return found[0]
+
+
+def approvals_of(session: Session, district_id: str, drop_id: str) -> list[str]:
+    """What people have approved about a drop."""
+    rows = session.rows(
+        "select what from ops.approvals where district_id = $district and drop_id = $drop_id",
+        district=district_id,
+        drop_id=drop_id,
+    )
+    return [row[0] for row in rows]
+
+
+def mirror_approvals(
+    session: Session, district_id: str, source: str, decided: Sequence[Approval]
+) -> None:
+    """Show the decisions recorded in landing as a table."""
+    session.run(
+        "delete from ops.approvals where district_id = $district and source = $source",
+        district=district_id,
+        source=source,
+    )
+    for approval in decided:
+        session.run(
+            "insert into ops.approvals values ($district, $source, $drop_id, $what, $by, $at,"
+            " $note)",
+            district=district_id,
+            source=source,
+            drop_id=approval.drop_id,
+            what=approval.what,
+            by=approval.by,
+            at=approval.at.replace(tzinfo=None),
+            note=approval.note,
+        )

@@ -1,0 +1,267 @@
+"""One delivery into its tables, inside an open transaction.
+
+Nothing is committed here: the caller owns the transaction and decides whether it stays.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+from edpipeline.loading.compare import Counts, TableLoad
+from edpipeline.loading.delivery import Opened, OpenedFile, open_delivery
+from edpipeline.loading.guard import Breach, breaches
+from edpipeline.loading.options import LoadOptions
+from edpipeline.loading.references import References, stage_schools
+from edpipeline.model import Source, Table
+from edpipeline.validation import check as checking
+from edpipeline.validation.check import CheckedFile, FileFinding
+from edpipeline.validation.codes import CODES
+from edpipeline.warehouse.engine import Session
+
+FIRST_SYNC = "first_sync"
+REMOVALS = "removals"
+
+Progress = Callable[[str], None]
+
+
+@dataclass
+class FileOutcome:
+    """What became of one file."""
+
+    name: str
+    table: Table
+    counts: Counts
+    checked: CheckedFile
+    opened: OpenedFile | None = None
+
+    @property
+    def refused(self) -> bool:
+        """True where the table stays as it was."""
+        return self.checked.refused
+
+
+@dataclass
+class Outcome:
+    """What became of one delivery."""
+
+    status: str
+    """`loaded`, `loaded_with_errors`, `removals_held`, `awaiting_approval` or `refused`."""
+    opened: Opened
+    files: list[FileOutcome] = field(default_factory=list)
+    findings: list[FileFinding] = field(default_factory=list)
+    breaches: list[Breach] = field(default_factory=list)
+    hold_reason: str = ""
+
+    @property
+    def refused(self) -> bool:
+        """True where nothing of the delivery was used."""
+        return self.status == "refused"
+
+
+@dataclass(frozen=True)
+class Request:
+    """Which delivery is loaded, for whom, and what people have decided about it."""
+
+    source: Source
+    options: LoadOptions
+    district_id: str
+    day: date
+    drop_id: str
+    approvals: Collection[str] = ()
+
+
+def load(
+    session: Session,
+    request: Request,
+    paths: Mapping[str, Path],
+    scratch: Path,
+    progress: Progress = lambda _: None,
+) -> Outcome:
+    """Open, check, compare, guard and apply one delivery."""
+    opened = open_delivery(paths, request.source, request.options, scratch)
+    outcome = Outcome("refused", opened, findings=list(opened.findings))
+    if opened.refused:
+        return outcome
+    is_first = not _has_history(session, request)
+    outcome.files = [_checked(session, request, file, scratch, progress) for file in opened.files]
+    outcome.files += [_missing(table, scratch) for table in opened.missing]
+    if is_first and _lacks_core(outcome):
+        return outcome
+    if all(file.refused for file in outcome.files):
+        return outcome
+    _apply(session, request, outcome, progress)
+    outcome.status = _status(request, outcome, is_first)
+    if outcome.status == "awaiting_approval":
+        # First deliveries find the district's tables empty, so this undoes all of it.
+        for table in request.source.tables:
+            session.run(
+                f"delete from {table.full_name} where district_id = $district",
+                district=request.district_id,
+            )
+    return outcome
+
+
+def _status(request: Request, outcome: Outcome, is_first: bool) -> str:
+    needs_approval = request.options.first_sync_needs_approval
+    if is_first and needs_approval and FIRST_SYNC not in request.approvals:
+        return "awaiting_approval"
+    if outcome.hold_reason:
+        return "removals_held"
+    troubled = any(file.refused or file.counts.rejected for file in outcome.files)
+    return "loaded_with_errors" if troubled else "loaded"
+
+
+def _has_history(session: Session, request: Request) -> bool:
+    return any(
+        session.rows(
+            f"select 1 from {table.full_name} where district_id = $district limit 1",
+            district=request.district_id,
+        )
+        for table in request.source.tables
+    )
+
+
+def _checked(
+    session: Session, request: Request, file: OpenedFile, scratch: Path, progress: Progress
+) -> FileOutcome:
+    spool = scratch / f"spool-{file.table.name}"
+    if file.task is None:
+        spool.mkdir(parents=True, exist_ok=True)
+        problem = file.problem
+        checked = CheckedFile(file.table, file.name, spool)
+        if problem is not None:
+            checked = checking.refused(file.table, file.name, spool, problem)
+    else:
+        progress(f"reading {file.name}")
+        known = session.numbers(
+            f"select row_hash from {file.table.full_name}"
+            " where district_id = $district and valid_to is null and not warned",
+            district=request.district_id,
+        )
+        checked = checking.check(file.task, known, spool)
+    checked.findings = [*file.findings, *checked.findings]
+    counts = _counts_of_refused(file, checked) if checked.refused else Counts()
+    return FileOutcome(file.name, file.table, counts, checked, file)
+
+
+def _counts_of_refused(file: OpenedFile, checked: CheckedFile) -> Counts:
+    """Every row of a refused file is rejected: by its own code, or by that of the file."""
+    code = next(f.code for f in checked.findings if f.severity == "error")
+    read = checked.read if file.task is not None else (file.dialect.rows if file.dialect else 0)
+    rejected = Counter(checked.rejected)
+    rest = read - rejected.total()
+    if rest:
+        rejected[code] += rest
+    return Counts(read=read, rejected=rejected, warnings=Counter(checked.warnings))
+
+
+def _missing(table: Table, scratch: Path) -> FileOutcome:
+    known = CODES["missing_file"]
+    checked = CheckedFile(table, table.file, scratch / f"spool-{table.name}")
+    checked.spool.mkdir(parents=True, exist_ok=True)
+    checked.refuse("missing_file", f"{table.file}: {known.meaning} {known.remedy}")
+    return FileOutcome(table.file, table, Counts(), checked)
+
+
+def _lacks_core(outcome: Outcome) -> bool:
+    """A first delivery has no yesterday to stand in for a file that cannot be used."""
+    usable = {file.table.name for file in outcome.files if not file.refused}
+    lacking = [name for name in outcome.opened.edition.needed if name not in usable]
+    if lacking:
+        known = CODES["first_delivery_unusable"]
+        text = f"{known.meaning} Missing or refused: {', '.join(lacking)}. {known.remedy}"
+        outcome.findings.append(FileFinding("first_delivery_unusable", text))
+    return bool(lacking)
+
+
+def _apply(session: Session, request: Request, outcome: Outcome, progress: Progress) -> None:
+    loads: list[tuple[FileOutcome, TableLoad]] = []
+    for file in outcome.files:
+        if not file.refused and file.opened is not None:
+            table_load = TableLoad(
+                session,
+                file.checked,
+                file.opened.mode,
+                request.district_id,
+                request.day,
+                request.drop_id,
+            )
+            table_load.compare()
+            file.counts = table_load.counts
+            outcome.breaches += breaches(table_load, request.options)
+            loads.append((file, table_load))
+    outcome.hold_reason = _hold_reason(session, request, outcome, loads)
+    hold = bool(outcome.hold_reason)
+    schools = request.options.schools
+    stage_schools(session, schools)
+    references = References(session, request.source, request.district_id, schools)
+    session.run(
+        "delete from ops.held_changes where district_id = $district and source = $source",
+        district=request.district_id,
+        source=request.source.name,
+    )
+    lost: list[str] = []
+    for file, table_load in loads:
+        progress(f"loading {file.table.full_name}")
+        references.take_out(table_load)
+        table_load.apply(hold)
+        references.warn(table_load)
+        references.close_orphans(table_load, lost)
+        table_load.mark_doubtful()
+        if hold and table_load.removals:
+            table_load.record_held(request.source.name, outcome.hold_reason)
+        if file.counts.removed:
+            lost.append(file.table.name)
+    _close_in_untouched(session, request, outcome, references, lost)
+    for _, table_load in loads:
+        table_load.clean_up()
+
+
+def _close_in_untouched(
+    session: Session,
+    request: Request,
+    outcome: Outcome,
+    references: References,
+    lost: list[str],
+) -> None:
+    """Tables whose file did not come still lose rows that name a record which left."""
+    for file in outcome.files:
+        if lost and file.refused:
+            kept = TableLoad(
+                session, file.checked, "bulk", request.district_id, request.day, request.drop_id
+            )
+            kept.counts = file.counts
+            references.close_orphans(kept, lost)
+
+
+def _hold_reason(
+    session: Session,
+    request: Request,
+    outcome: Outcome,
+    loads: list[tuple[FileOutcome, TableLoad]],
+) -> str:
+    """Why the removals of this delivery wait, or ""."""
+    if REMOVALS in request.approvals or not any(load.removals for _, load in loads):
+        return ""
+    if request.options.removals_paused:
+        return "removals are paused for this district"
+    if outcome.breaches:
+        shown = "; ".join(breach.describe() for breach in outcome.breaches[:3])
+        more = len(outcome.breaches) - 3
+        return shown + (f"; and {more} more groups" if more > 0 else "")
+    for file, table_load in loads:
+        if table_load.removals and not file.checked.ends_with_line_end:
+            usual = session.value(
+                "select ends_with_line_end from ops.sync_files where district_id = $district"
+                " and source = $source and table_name = $table and rows_accepted > 0"
+                " and delivery_day < $day order by delivery_day desc, sync_id desc limit 1",
+                district=request.district_id,
+                source=request.source.name,
+                table=file.table.full_name,
+                day=request.day,
+            )
+            if usual:
+                return f"{file.name} lacks its usual final line end: it may have been cut off"
+    return ""

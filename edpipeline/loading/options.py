@@ -1,0 +1,23 @@
+"""What a district has chosen for the loading of one source."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """Settings of one district and source; the defaults are safe for any district."""
+
+    edition: str = "auto"
+    """Name of an edition, or `auto` to tell it from the delivery."""
+    encodings: tuple[str, ...] = ()
+    """Encodings allowed beside UTF-8: `windows-1252`, `iso-8859-1`."""
+    schools: Mapping[str, str] = field(default_factory=dict)
+    """School names by id, where the delivery has no file of organisations."""
+    removal_percent: float = 10.0
+    """Removals above this share of any group wait for approval."""
+    removal_floor: int = 5
+    """So few removals of a group never wait."""
+    removals_paused: bool = False
+    """True: every removal waits (year-end, additions only)."""
+    first_sync_needs_approval: bool = True

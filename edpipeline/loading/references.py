@@ -1,0 +1,201 @@
+"""References between the tables of a source, checked against the rows that will hold.
+
+Tables load in the order of their declaration, so what a row names is there before the row.
+A reference that must resolve takes its row out; any other is listed. When a record leaves, rows
+that could not be without it leave with it.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from edpipeline.loading.compare import TableLoad
+from edpipeline.model import Column, Source, Table
+from edpipeline.validation.check import FileFinding
+from edpipeline.warehouse.engine import Session
+
+
+class References:
+    """The reference checks of one delivery."""
+
+    def __init__(
+        self, session: Session, source: Source, district_id: str, schools: Mapping[str, str]
+    ) -> None:
+        self.session = session
+        self.source = source
+        self.district_id = district_id
+        self.schools = tuple(schools)
+        self._has_targets: dict[str, bool] = {}
+
+    def take_out(self, load: TableLoad) -> None:
+        """Reject staged rows whose required references do not resolve."""
+        for column in _referring(load.table, required=True):
+            if not self._can_check(load, column):
+                continue
+            self._find_orphans(load, column)
+            if column.kind == "id_list":
+                missing = self._rows(load, "where total = missing")
+                partly = self._rows(load, "where total > missing")
+                self._warn(load, column, partly)
+            else:
+                missing = self._rows(load, "")
+            self._reject(load, column, missing)
+            load.run("drop table orphans")
+
+    def warn(self, load: TableLoad) -> None:
+        """List rows of this delivery whose other references do not resolve."""
+        for column in _referring(load.table, required=False):
+            if not self._can_check(load, column):
+                continue
+            self._find_orphans(load, column)
+            self._warn(load, column, self._rows(load, ""))
+            load.run("drop table orphans")
+
+    def close_orphans(self, load: TableLoad, lost: Sequence[str]) -> None:
+        """Close rows that hold only thanks to records that just left (tables named in `lost`)."""
+        for column in _referring(load.table, required=True):
+            target = column.references.table if column.references else ""
+            if target not in lost or column.kind == "id_list":
+                continue
+            orphans = self.session.frame(
+                load.sql(
+                    f"select t.{{key}} as record_id, t.row_hash from {{table}} t where {{open}}"
+                    f" and t.{column.name} is not null"
+                    f" and not exists ({self._target(target, f't.{column.name}')})"
+                ),
+                **load.parameters,
+            )
+            if orphans.height:
+                self._close(load, column, target, orphans)
+
+    def _close(self, load: TableLoad, column: Column, target: str, orphans: pl.DataFrame) -> None:
+        closed = load.run(
+            f"update {{table}} as t set valid_to = $day where {{open}}"
+            f" and t.{column.name} is not null"
+            f" and not exists ({self._target(target, f't.{column.name}')})"
+        )
+        lines = load.checked.known.lines_of(orphans["row_hash"].to_numpy())
+        present = orphans.with_columns(pl.Series("line", lines)).filter(pl.col("line") > 0)
+        load.findings.add("reference_missing", present.select("line", "record_id"), column.name)
+        load.counts.removed += closed
+        load.counts.unchanged -= present.height
+        if present.height:
+            load.counts.rejected["reference_missing"] += present.height
+
+    def _target(self, table: str, expression: str) -> str:
+        """A subquery with a row where the expression names a record of the table."""
+        target = self.source.table(table)
+        found = (
+            f"select 1 from {target.full_name} x where x.district_id = $district"
+            f" and x.valid_to is null and x.{target.key} = {expression}"
+        )
+        if self._is_schools(target) and self.schools:
+            found += f" union all select 1 from known_schools k where k.school_id = {expression}"
+        return found
+
+    def _is_schools(self, table: Table) -> bool:
+        return table.name == "orgs"
+
+    def _can_check(self, load: TableLoad, column: Column) -> bool:
+        """Without a single record to point to, references cannot be checked; that is said."""
+        target = column.references.table if column.references else ""
+        if target not in self._has_targets:
+            table = self.source.table(target)
+            known = self.session.rows(
+                f"select 1 from {table.full_name} x where x.district_id = $district"
+                " and x.valid_to is null limit 1",
+                district=self.district_id,
+            )
+            schools = self._is_schools(table) and bool(self.schools)
+            self._has_targets[target] = bool(known) or schools
+        if self._has_targets[target] or target == load.table.name:
+            return True
+        if load.value(f"select count(*) from {{staged}} s where s.{column.name} is not null"):
+            text = (
+                f"{load.checked.name}: {column.header} was not checked, because there is no"
+                f" {self.source.table(target).file}"
+            )
+            load.checked.findings.append(FileFinding("unchecked_reference", text))
+        return False
+
+    def _find_orphans(self, load: TableLoad, column: Column) -> None:
+        """Temporary table `orphans`: line, record_id, reference, total, missing."""
+        target = column.references.table if column.references else ""
+        name = column.name
+        if column.kind != "id_list":
+            load.run(
+                f"""create temp table orphans as
+                select s.line, s.{{key}} as record_id, s.{name} as reference, 1 as total,
+                    1 as missing
+                from {{staged}} s
+                where s.{name} is not null and s.line not in (select line from {{out}})
+                    and not exists ({self._target(target, f"s.{name}")})"""
+            )
+            return
+        load.run(
+            f"""create temp table orphans as
+            select line, record_id, min(reference) as reference, count(*) as total,
+                count(*) filter (where not found) as missing
+            from (
+                select line, record_id, reference,
+                    exists ({self._target(target, "items.reference")}) as found
+                from (
+                    select s.line, s.{{key}} as record_id,
+                        unnest(string_to_array(s.{name}, ',')) as reference
+                    from {{staged}} s
+                    where s.{name} is not null and s.line not in (select line from {{out}})
+                ) items
+            ) looked
+            group by line, record_id
+            having count(*) filter (where not found) > 0"""
+        )
+
+    def _rows(self, load: TableLoad, where: str) -> pl.DataFrame:
+        return self.session.frame(f"select line, record_id, reference from orphans {where}")
+
+    def _reject(self, load: TableLoad, column: Column, rows: pl.DataFrame) -> None:
+        if not rows.height:
+            return
+        where = "where total = missing" if column.kind == "id_list" else ""
+        load.run(f"insert into {{out}} select line from orphans {where}")
+        target = column.references.table if column.references else ""
+        table = self.source.table(target)
+        zeros = self.session.frame(
+            f"select o.line from orphans o join (select distinct ltrim(x.{table.key}, '0') as bare"
+            f" from {table.full_name} x where x.district_id = $district and x.valid_to is null) t"
+            " on t.bare = ltrim(o.reference, '0')",
+            district=self.district_id,
+        )
+        lost = rows.join(zeros.unique(), on="line", how="semi")
+        other = rows.join(zeros, on="line", how="anti")
+        for code, found in (("reference_lost_zeros", lost), ("reference_missing", other)):
+            load.findings.add(code, found.select("line", "record_id"), column.name)
+            if found.height:
+                load.counts.rejected[code] += found.height
+
+    def _warn(self, load: TableLoad, column: Column, rows: pl.DataFrame) -> None:
+        """Listed rows are marked, so that they are looked at again in each delivery."""
+        if not rows.height:
+            return
+        load.findings.add("reference_unknown", rows.select("line", "record_id"), column.name)
+        load.counts.warnings["reference_unknown"] += rows.height
+        load.run("insert into {doubtful} select line from orphans")
+
+
+def _referring(table: Table, required: bool) -> list[Column]:
+    return [
+        column
+        for column in table.stored_columns
+        if column.references is not None and column.references.required == required
+    ]
+
+
+def stage_schools(session: Session, schools: Mapping[str, str]) -> None:
+    """The configured schools as temporary table `known_schools` (`school_id`)."""
+    session.run("drop table if exists known_schools")
+    session.run("create temp table known_schools (school_id varchar)")
+    if schools:
+        session.run(
+            "insert into known_schools select unnest(string_to_array($ids, ','))",
+            ids=",".join(schools),
+        )

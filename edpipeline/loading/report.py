@@ -1,0 +1,180 @@
+"""The sync report: what became of every row, per file; for tables, people and spreadsheets."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+import polars as pl
+
+from edpipeline.warehouse.engine import Session
+
+STATUS_WORDS: Mapping[str, str] = {
+    "loaded": "Completed",
+    "loaded_with_errors": "Completed with errors",
+    "removals_held": "Completed, removals wait for approval",
+    "awaiting_approval": "First sync waits for approval",
+    "refused": "Refused: nothing was changed",
+    "missed": "Missed: no delivery came",
+    "failed": "Failed",
+}
+LOADED = ("loaded", "loaded_with_errors", "removals_held")
+"""Statuses after which the tables hold the delivery."""
+
+COUNTED = (
+    "read",
+    "accepted",
+    "rejected",
+    "added",
+    "changed",
+    "unchanged",
+    "duplicate",
+    "removed",
+    "held",
+)
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True)
+class FileReport:
+    """Counts of one file; `read = accepted + rejected`,
+    `accepted = added + changed + unchanged + duplicate` (nothing of these where refused)."""
+
+    file_name: str
+    table_name: str
+    status: str
+    """`loaded`, `same_bytes` (the bytes of the delivery before) or `kept` (table left as it was)."""
+    dialect: str
+    read: int = 0
+    accepted: int = 0
+    rejected: int = 0
+    added: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    duplicate: int = 0
+    removed: int = 0
+    held: int = 0
+    rejected_by_code: Mapping[str, int] = field(default_factory=dict)
+    warnings_by_code: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SyncReport:
+    """One sync: one pass of one source for one district and day."""
+
+    sync_id: str
+    district_id: str
+    source: str
+    day: date
+    drop_id: str
+    status: str
+    message: str
+    started_at: datetime
+    completed_at: datetime
+    edition: str
+    files: tuple[FileReport, ...] = ()
+
+    @property
+    def applied(self) -> bool:
+        """True where the tables hold this delivery now."""
+        return self.status in LOADED
+
+    def markdown(self) -> str:
+        """The report as Markdown; counts and codes only, never a value of a row."""
+        lines = [
+            f"**{STATUS_WORDS.get(self.status, self.status)}** - {self.district_id},"
+            f" {self.day}, drop `{self.drop_id or '-'}`"
+        ]
+        if self.message:
+            lines += ["", self.message]
+        if self.files:
+            head = ["file", "layout", *COUNTED, "rejected by code", "warnings by code"]
+            lines += ["", "| " + " | ".join(head) + " |"]
+            lines.append("|" + "---|" * 2 + "---:|" * len(COUNTED) + "---|---|")
+            lines += [_markdown_row(file) for file in self.files]
+        return "\n".join(lines)
+
+
+def _markdown_row(file: FileReport) -> str:
+    numbers = [f"{getattr(file, name):,}" for name in COUNTED]
+    name = file.file_name if file.status == "loaded" else f"{file.file_name} ({file.status})"
+    codes = [_by_code(file.rejected_by_code), _by_code(file.warnings_by_code)]
+    return "| " + " | ".join([name, file.dialect, *numbers, *codes]) + " |"
+
+
+def _by_code(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{code} {count:,}" for code, count in sorted(counts.items()))
+
+
+def load_reports(session: Session, where: str, **parameters: Any) -> list[SyncReport]:
+    """Reports from the history, newest first; `where` is a condition on `ops.sync_history`."""
+    rows = session.rows(
+        "select sync_id, district_id, source, delivery_day, drop_id, status, message, started_at,"
+        f" completed_at, edition from ops.sync_history where {where}"
+        " order by started_at desc, sync_id desc",
+        **parameters,
+    )
+    if not rows:
+        return []
+    files = _file_reports(session, [row[0] for row in rows])
+    return [
+        SyncReport(
+            sync_id=row[0],
+            district_id=row[1],
+            source=row[2],
+            day=row[3],
+            drop_id=row[4] or "",
+            status=row[5],
+            message=row[6] or "",
+            started_at=row[7],
+            completed_at=row[8],
+            edition=row[9] or "",
+            files=tuple(files.get(row[0], ())),
+        )
+        for row in rows
+    ]
+
+
+def _file_reports(session: Session, sync_ids: Sequence[str]) -> dict[str, list[FileReport]]:
+    counted = ", ".join(f"rows_{name}" for name in COUNTED)
+    found: dict[str, list[FileReport]] = {}
+    rows = session.rows(
+        "select sync_id, file_name, table_name, status, dialect, rejected_by_code,"
+        f" warnings_by_code, {counted} from ops.sync_files"
+        " where sync_id in (select unnest(string_to_array($ids, ','))) order by sync_id, position",
+        ids=",".join(sync_ids),
+    )
+    for row in rows:
+        report = FileReport(
+            file_name=row[1],
+            table_name=row[2],
+            status=row[3],
+            dialect=row[4] or "",
+            rejected_by_code=json.loads(row[5] or "{}"),
+            warnings_by_code=json.loads(row[6] or "{}"),
+            **dict(zip(COUNTED, row[7:], strict=True)),
+        )
+        found.setdefault(row[0], []).append(report)
+    return found
+
+
+def findings_csv(session: Session, sync_id: str) -> str:
+    """What to fix, as CSV: one line per finding, by file and line.
+
+    Spreadsheets run cells that begin like a formula; those get an apostrophe in front.
+    """
+    frame = session.frame(
+        'select file_name as file, line, column_name as "column", record_id as record, severity,'
+        " code, message from ops.rejected_rows where sync_id = $sync_id"
+        " order by file_name, line, column_name, code",
+        sync_id=sync_id,
+    )
+    return escaped(frame).write_csv()
+
+
+def escaped(frame: pl.DataFrame) -> pl.DataFrame:
+    """Text cells that a spreadsheet would run as a formula, made harmless."""
+    text = pl.col(pl.String)
+    risky = text.str.slice(0, 1).is_in(list(FORMULA_STARTS))
+    return frame.with_columns(pl.when(risky).then(pl.lit("'") + text).otherwise(text))

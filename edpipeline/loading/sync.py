@@ -1,0 +1,165 @@
+"""A delivery day into the warehouse: rewind, replay, and one line in the history.
+
+Tables are a function of what landed and of recorded approvals. Loading day D first takes the
+district back to before D, then loads D and every later day that was synced, all in one
+transaction: whatever the order in which days are loaded, the same tables come out.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from edpipeline.errors import NotFound
+from edpipeline.landing import drop as landing
+from edpipeline.landing.drop import Delivery
+from edpipeline.landing.store import Store
+from edpipeline.loading import history
+from edpipeline.loading.load import Outcome, Progress, Request, load
+from edpipeline.loading.options import LoadOptions
+from edpipeline.loading.report import SyncReport
+from edpipeline.loading.scratch import scratch_folder
+from edpipeline.model import Source
+from edpipeline.warehouse.engine import Session, Warehouse
+
+
+@dataclass(frozen=True)
+class Sync:
+    """The parts a sync of one district and source needs."""
+
+    store: Store
+    warehouse: Warehouse
+    source: Source
+    district_id: str
+    options: LoadOptions
+    scratch: Path | None = None
+    progress: Progress = lambda _: None
+
+    def load_day(self, day: date) -> SyncReport:
+        """Load what landed for the day, and replay later days; the day's report.
+
+        Raises `NotFound` where nothing has landed for that day, `Busy` where the warehouse or
+        the district is held by another load.
+        """
+        deliveries = self._deliveries(day)
+        if not any(delivery.day == day for delivery in deliveries):
+            raise NotFound(
+                f"nothing has landed for {self.district_id} on {day}: run"
+                f" `edpipeline sync --district {self.district_id}` to fetch it"
+            )
+        with self.warehouse.transaction() as session:
+            session.lock_district(self.district_id)
+            self._mirror_approvals(session)
+            synced = history.synced_days(session, self.district_id, self.source.name, day)
+            rewind(session, self.source, self.district_id, day)
+            replayed = {d.day for d in deliveries if d.day in synced}
+            for each in sorted({day} | replayed):
+                of_day = [d for d in deliveries if d.day == each]
+                self._load_latest(session, of_day, replay_of=day if each != day else None)
+            return history.latest(session, self.district_id, self.source.name, day)
+
+    def rebuild(self) -> list[SyncReport]:
+        """Empty the district's tables of this source and load all that landed, day by day."""
+        deliveries = landing.deliveries(self.store, self.district_id, self.source.name)
+        reports = []
+        with self.warehouse.transaction() as session:
+            session.lock_district(self.district_id)
+            self._mirror_approvals(session)
+            for table in self.source.tables:
+                session.run(
+                    f"delete from {table.full_name} where district_id = $district",
+                    district=self.district_id,
+                )
+            for day in sorted({delivery.day for delivery in deliveries}):
+                self.progress(f"rebuilding {day}")
+                of_day = [delivery for delivery in deliveries if delivery.day == day]
+                self._load_latest(session, of_day, replay_of=None)
+                reports.append(history.latest(session, self.district_id, self.source.name, day))
+        return reports
+
+    def _deliveries(self, first: date) -> list[Delivery]:
+        return landing.deliveries(self.store, self.district_id, self.source.name, first)
+
+    def _load_latest(
+        self, session: Session, of_day: Sequence[Delivery], replay_of: date | None
+    ) -> None:
+        """The day's latest delivery that can be used counts; a refused one changes nothing."""
+        for delivery in reversed(of_day):
+            if not self._load_one(session, delivery, replay_of).refused:
+                return
+
+    def _load_one(self, session: Session, delivery: Delivery, replay_of: date | None) -> Outcome:
+        started = datetime.now(UTC)
+        drop = delivery.drop
+        request = Request(
+            source=self.source,
+            options=self.options,
+            district_id=self.district_id,
+            day=delivery.day,
+            drop_id=drop.drop_id,
+            approvals=history.approvals_of(session, self.district_id, drop.drop_id),
+        )
+        with (
+            scratch_folder(self.scratch) as scratch,
+            landing.open_drop(self.store, drop) as paths,
+        ):
+            outcome = load(session, request, paths, scratch, self.progress)
+            entry = history.Entry(
+                request=request,
+                started_at=started,
+                origin=delivery.origin,
+                replay_of=replay_of,
+                sha256=sha256_by_name(drop.files),
+            )
+            history.record(session, entry, outcome)
+        return outcome
+
+    def _mirror_approvals(self, session: Session) -> None:
+        """Approvals live in landing, so that a lost warehouse loses no decision."""
+        decided = landing.approvals(self.store, self.district_id, self.source.name)
+        history.mirror_approvals(session, self.district_id, self.source.name, decided)
+
+
+def sha256_by_name(files: Iterable[landing.DropFile]) -> dict[str, str]:
+    """Hash of each delivered file."""
+    return {file.name: file.sha256 for file in files}
+
+
+def rewind(session: Session, source: Source, district_id: str, day: date) -> None:
+    """Take a district's tables back to before a delivery day."""
+    for table in source.tables:
+        session.run(
+            f"delete from {table.full_name} where district_id = $district and valid_from >= $day",
+            district=district_id,
+            day=day,
+        )
+        session.run(
+            f"update {table.full_name} set valid_to = null"
+            " where district_id = $district and valid_to >= $day",
+            district=district_id,
+            day=day,
+        )
+
+
+class _Preview(Exception):
+    """Carries a preview's outcome out of the transaction that it rolls back."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__("preview")
+        self.outcome = outcome
+
+
+def preview(
+    warehouse: Warehouse,
+    request: Request,
+    paths: Mapping[str, Path],
+    scratch: Path,
+    progress: Progress = lambda _: None,
+) -> Outcome:
+    """The outcome that a load would have; the same code path, and nothing is written."""
+    try:
+        with warehouse.transaction() as session:
+            session.lock_district(request.district_id)
+            raise _Preview(load(session, request, paths, scratch, progress))
+    except _Preview as result:
+        return result.outcome
