@@ -251,3 +251,22 @@ def mirror_approvals(
             at=approval.at.replace(tzinfo=None),
             note=approval.note,
         )
+
+
+def mirror_schools(
+    session: Session, district_id: str, source: str, schools: Mapping[str, str]
+) -> None:
+    """Show the schools of the districts file as a table."""
+    session.run(
+        "delete from ops.configured_schools where district_id = $district and source = $source",
+        district=district_id,
+        source=source,
+    )
+    for school_id, name in schools.items():
+        session.run(
+            "insert into ops.configured_schools values ($district, $source, $school_id, $name)",
+            district=district_id,
+            source=source,
+            school_id=school_id,
+            name=name,
+        )

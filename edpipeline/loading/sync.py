@@ -49,7 +49,7 @@ class Sync:
             )
         with self.warehouse.transaction() as session:
             session.lock_district(self.district_id)
-            self._mirror_approvals(session)
+            self._mirror_decisions(session)
             synced = history.synced_days(session, self.district_id, self.source.name, day)
             rewind(session, self.source, self.district_id, day)
             replayed = {d.day for d in deliveries if d.day in synced}
@@ -64,7 +64,7 @@ class Sync:
         reports = []
         with self.warehouse.transaction() as session:
             session.lock_district(self.district_id)
-            self._mirror_approvals(session)
+            self._mirror_decisions(session)
             for table in self.source.tables:
                 session.run(
                     f"delete from {table.full_name} where district_id = $district",
@@ -114,10 +114,12 @@ class Sync:
             history.record(session, entry, outcome)
         return outcome
 
-    def _mirror_approvals(self, session: Session) -> None:
-        """Approvals live in landing, so that a lost warehouse loses no decision."""
+    def _mirror_decisions(self, session: Session) -> None:
+        """Approvals live in landing, so that a lost warehouse loses no decision; schools in the
+        districts file."""
         decided = landing.approvals(self.store, self.district_id, self.source.name)
         history.mirror_approvals(session, self.district_id, self.source.name, decided)
+        history.mirror_schools(session, self.district_id, self.source.name, self.options.schools)
 
 
 def sha256_by_name(files: Iterable[landing.DropFile]) -> dict[str, str]:

@@ -81,6 +81,14 @@ create table if not exists ops.held_changes (
     reason varchar
 );
 
+create table if not exists ops.configured_schools (
+    district_id varchar,
+    source varchar,
+    school_id varchar,
+    name varchar
+);
+
+comment on table ops.configured_schools is 'One row per district and school of the districts file, for deliveries without a file of organisations.';
 comment on table ops.sync_history is 'One row per sync: one pass of one source for one district and day.';
 comment on table ops.sync_files is 'One row per sync and file: the sync report. rows_read = rows_accepted + rows_rejected.';
 comment on table ops.rejected_rows is 'One row per finding: every rejected row with its reasons, and warnings up to 1000 per code and column (severity says which).';
