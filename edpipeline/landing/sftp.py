@@ -21,6 +21,17 @@ from pathlib import Path, PurePosixPath
 from stat import S_ISREG
 from typing import TYPE_CHECKING
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+    load_ssh_private_key,
+)
 from pydantic import SecretStr
 
 from edpipeline.errors import (
@@ -238,7 +249,7 @@ def _connecting(account: SftpAccount) -> Iterator[None]:
             f"is {_fingerprint(error.expected_key)}. Nothing was sent. Ask the people who run "
             "the server, by telephone, whether its key changed; only then pin the new one"
         ) from error
-    except paramiko.IncompatiblePeer as error:
+    except paramiko.ssh_exception.IncompatiblePeer as error:
         raise BadConfiguration(f"{where}: the server and we share no method of encryption") from (
             error
         )
@@ -289,7 +300,7 @@ def _public_key(line: str) -> "paramiko.PKey":
     try:
         kind, text = line.split()[:2]
         return paramiko.PKey.from_type_string(kind, base64.b64decode(text, validate=True))
-    except (ValueError, paramiko.SSHException, paramiko.UnknownKeyType) as error:
+    except (ValueError, paramiko.SSHException, paramiko.pkey.UnknownKeyType) as error:
         raise BadConfiguration(
             "the pinned host key cannot be read: it is a line like `ssh-ed25519 AAAA...`, as "
             "`ssh-keyscan HOST` prints it after the host's name"
@@ -297,26 +308,37 @@ def _public_key(line: str) -> "paramiko.PKey":
 
 
 def _private_key(account: SftpAccount) -> "paramiko.PKey | None":
-    import paramiko
-
-    text = _plain(account.private_key)
+    text, passphrase = _plain(account.private_key), _plain(account.passphrase)
     if text is None:
         return None
     # Line ends in an environment variable are often written as \n.
     text = text if "\n" in text.strip() else text.replace("\\n", "\n")
-    for kind in (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey):
-        try:
-            return kind.from_private_key(io.StringIO(text), password=_plain(account.passphrase))
-        except paramiko.PasswordRequiredException:
-            raise BadCredentials(
-                f"{account.describe()}: the private key needs its passphrase"
-            ) from None
-        except (paramiko.SSHException, ValueError, IndexError):
-            continue
-    raise BadCredentials(
-        f"{account.describe()}: the private key cannot be read: it is the text of an OpenSSH or "
-        "PEM key (Ed25519, ECDSA or RSA), and its passphrase must be right"
-    )
+    load = load_ssh_private_key if "BEGIN OPENSSH" in text else load_pem_private_key
+    try:
+        return _for_paramiko(load(text.encode(), passphrase.encode() if passphrase else None))
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        # The library tells a missing passphrase by a TypeError. Its texts are not repeated.
+        why = (
+            "needs its passphrase"
+            if isinstance(error, TypeError) and not passphrase
+            else "cannot be read: it is the text of an OpenSSH or PEM key (Ed25519, ECDSA or RSA), "
+            "and the passphrase is its own"
+        )
+        raise BadCredentials(f"{account.describe()}: the private key {why}") from None
+
+
+def _for_paramiko(key: object) -> "paramiko.PKey":
+    """The key in the one form of each kind that paramiko reads; it knows no PKCS #8 (5.1)."""
+    import paramiko
+
+    if isinstance(key, Ed25519PrivateKey):
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+        return paramiko.Ed25519Key.from_private_key(io.StringIO(pem.decode()))
+    if isinstance(key, RSAPrivateKey | EllipticCurvePrivateKey):
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+        kind = paramiko.RSAKey if isinstance(key, RSAPrivateKey) else paramiko.ECDSAKey
+        return kind.from_private_key(io.StringIO(pem.decode()))
+    raise ValueError("another kind of key")
 
 
 def _fingerprint(key: "paramiko.PKey") -> str:

@@ -13,7 +13,7 @@ import re
 import threading
 from collections.abc import Coroutine, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -110,6 +110,10 @@ class SftpServer:
         started.set_result(None)
         await self._stopping.wait()
         await self._close()
+        # Sessions close their files when they see that the connection is gone.
+        sessions = asyncio.all_tasks() - {asyncio.current_task()}
+        if sessions:
+            await asyncio.wait(sessions, timeout=START_SECONDS)
 
     async def _listen(self) -> None:
         self._listener = await asyncssh.listen(
@@ -220,8 +224,7 @@ class _Files(asyncssh.SFTPServer):
         self._sent = 0
 
     async def read(self, file_obj: Any, offset: int, size: int) -> bytes:
-        if self._faults.delay_seconds:
-            await asyncio.sleep(self._faults.delay_seconds)
+        await self._delay()
         data = super().read(file_obj, offset, size)
         assert isinstance(data, bytes)
         self._sent += len(data)
@@ -230,8 +233,14 @@ class _Files(asyncssh.SFTPServer):
             self.connection.abort()
         return data
 
+    async def _delay(self) -> None:
+        """Waits, but no longer than there is someone waiting for the answer."""
+        if self._faults.delay_seconds:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.connection.wait_closed(), self._faults.delay_seconds)
+
     async def scandir(self, path: bytes) -> Any:
-        await asyncio.sleep(self._faults.delay_seconds)
+        await self._delay()
         async for entry in super().scandir(path):
             yield entry
 
