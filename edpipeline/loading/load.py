@@ -207,6 +207,7 @@ def _apply(session: Session, request: Request, outcome: Outcome, progress: Progr
         progress(f"loading {file.table.full_name}")
         references.take_out(table_load)
         table_load.apply(hold)
+        session.analyze(file.table.full_name)
         references.warn(table_load)
         references.close_orphans(table_load, lost)
         table_load.mark_doubtful()

@@ -55,29 +55,34 @@ class References:
         """Close rows that hold only thanks to records that just left (tables named in `lost`)."""
         for column in _referring(load.table, required=True):
             target = column.references.table if column.references else ""
-            if target not in lost or column.kind == "id_list":
-                continue
-            orphans = self.session.frame(
-                load.sql(
-                    f"select t.{{key}} as record_id, t.row_hash from {{table}} t where {{open}}"
-                    f" and t.{column.name} is not null"
-                    f" and not exists ({self._target(target, f't.{column.name}')})"
-                ),
-                **load.parameters,
-            )
-            if orphans.height:
-                self._close(load, column, target, orphans)
+            if target in lost and column.kind != "id_list":
+                self._find_left_behind(load, column, self.source.table(target))
+                self._close(load, column)
+                load.run("drop table left_behind")
 
-    def _close(self, load: TableLoad, column: Column, target: str, orphans: pl.DataFrame) -> None:
-        closed = load.run(
-            f"update {{table}} as t set valid_to = $day where {{open}}"
-            f" and t.{column.name} is not null"
-            f" and not exists ({self._target(target, f't.{column.name}')})"
+    def _find_left_behind(self, load: TableLoad, column: Column, target: Table) -> None:
+        """Temporary table `left_behind`: key and text hash of rows whose target left today."""
+        load.run(
+            f"""create temp table left_behind as
+            select t.{{key}} as record_id, t.row_hash from {{table}} t
+            where {{open}} and t.{column.name} in (
+                select c.{target.key} from {target.full_name} c
+                where c.district_id = $district and c.valid_to = $day and not exists (
+                    select 1 from {target.full_name} x where x.district_id = $district
+                    and x.valid_to is null and x.{target.key} = c.{target.key}))"""
+        )
+
+    def _close(self, load: TableLoad, column: Column) -> None:
+        orphans = self.session.frame("select record_id, row_hash from left_behind")
+        if not orphans.height:
+            return
+        load.counts.removed += load.run(
+            "update {table} as t set valid_to = $day"
+            " where {open} and t.{key} in (select record_id from left_behind)"
         )
         lines = load.checked.known.lines_of(orphans["row_hash"].to_numpy())
         present = orphans.with_columns(pl.Series("line", lines)).filter(pl.col("line") > 0)
         load.findings.add("reference_missing", present.select("line", "record_id"), column.name)
-        load.counts.removed += closed
         load.counts.unchanged -= present.height
         if present.height:
             load.counts.rejected["reference_missing"] += present.height

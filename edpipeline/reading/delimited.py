@@ -72,15 +72,10 @@ class Piece:
     """Some whole lines of a file: UTF-8 bytes whose lines end with LF or CR."""
 
     data: bytes
+    lines: pl.Series
+    """Every physical line as text, blank ones null or ""; one value per line."""
     first_line: int
     eol: str
-
-    def lines(self) -> pl.Series:
-        """Every physical line as text, blank ones as ""; one value per line."""
-        if b"\x01" in self.data:
-            text = self.data.decode("utf-8").removesuffix(self.eol)
-            return pl.Series("text", text.split(self.eol), dtype=pl.String)
-        return _read_csv(self.data, ["text"], self.eol, separator="\x01").to_series()
 
 
 def inspect(path: Path, name: str, allowed_encodings: Sequence[str] = ()) -> Dialect:
@@ -146,7 +141,7 @@ def pieces(path: Path, dialect: Dialect, offset: int, size: int = PIECE) -> Iter
             piece = _piece(block[:cut], dialect, first_line, eol)
             rest = block[cut:]
             yield piece
-            first_line += piece.data.count(eol.encode())
+            first_line += piece.lines.len()
         if rest:
             yield _piece(rest, dialect, first_line, eol)
 
@@ -226,7 +221,7 @@ def _count_bytes(path: Path) -> _Counts:
                 has_bom, binary = block.startswith(BOM), _looks_binary(block[:4096])
             cr += block.count(b"\r")
             lf += block.count(b"\n")
-            if cr:
+            if cr and lf:
                 crlf += block.count(b"\r\n") + (last == b"\r" and block[:1] == b"\n")
             if not quoted and b'"' in block:
                 body = block.removeprefix(BOM) if size == 0 else block
@@ -268,25 +263,33 @@ def _encoding(path: Path, name: str, allowed: Sequence[str]) -> str:
 
 
 def _first_undecodable_line(path: Path, codec: str) -> int | None:
-    line, rest = 1, b""
+    """The line of the first byte that the codec cannot read, or None."""
+    at, rest = 0, b""
     with path.open("rb") as file:
         while block := file.read(PIECE):
             block = rest + block
             try:
-                block.decode(codec)
+                if not block.isascii():
+                    block.decode(codec)
                 rest = b""
             except UnicodeDecodeError as error:
-                if codec == "utf-8" and error.start >= len(block) - 3 and len(block) > 3:
-                    rest = block[error.start :]
-                    block = block[: error.start]
-                else:
-                    return line + _line_count(block[: error.start])
-            line += _line_count(block)
-    return line if rest else None
+                cut_by_us = codec == "utf-8" and error.reason == "unexpected end of data"
+                if not cut_by_us:
+                    return _line_at(path, at + error.start)
+                rest = block[error.start :]
+            at += len(block) - len(rest)
+    return _line_at(path, at) if rest else None
 
 
-def _line_count(block: bytes) -> int:
-    return max(block.count(b"\n"), block.count(b"\r"))
+def _line_at(path: Path, offset: int) -> int:
+    """The number of the line that holds a byte."""
+    ends = {b"\n": 0, b"\r": 0}
+    with path.open("rb") as file:
+        while offset > 0 and (block := file.read(min(PIECE, offset))):
+            offset -= len(block)
+            for end in ends:
+                ends[end] += block.count(end)
+    return 1 + max(ends.values())
 
 
 def _piece(block: bytes, dialect: Dialect, first_line: int, eol: str) -> Piece:
@@ -295,7 +298,14 @@ def _piece(block: bytes, dialect: Dialect, first_line: int, eol: str) -> Piece:
     codec = ENCODINGS[dialect.encoding]
     if codec != "utf-8":
         block = block.decode(codec).encode("utf-8")
-    return Piece(block, first_line, eol)
+    return Piece(block, _lines(block, eol), first_line, eol)
+
+
+def _lines(block: bytes, eol: str) -> pl.Series:
+    if b"\x01" in block:
+        lines = block.decode("utf-8").removesuffix(eol).split(eol)
+        return pl.Series("text", lines, dtype=pl.String)
+    return _read_csv(block, ["text"], eol, separator="\x01").to_series()
 
 
 def _split_line(text: str, quoted: bool) -> list[str]:

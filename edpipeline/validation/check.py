@@ -7,7 +7,7 @@ split, typed and checked. Accepted rows and findings are spooled as Parquet.
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,15 +24,6 @@ from edpipeline.validation.codes import CODES
 
 LISTED_WARNINGS = 1000
 """Warnings listed per code, column and file; all of them are counted."""
-
-ODD_BLANKS = (b" ,", b", ", b" \n", b"\n ", b" \r", b"\r ", b'" ', b' "', b"\t")
-NOT_ASCII_BLANKS = (
-    b"\xc2\xa0",
-    b"\xe3\x80\x80",
-    b"\xef\xbf\xbd",
-    b"\xc3\x83",
-    b"\xc3\xa2\xe2\x82\xac",
-)
 
 FINDINGS_SCHEMA = {
     "line": pl.UInt32,
@@ -223,10 +214,7 @@ class _Pass:
         self.stamped = False
         self.last_line_is_bad = False
         self.listed: Counter[tuple[str, str]] = Counter()
-        self.compiled: Mapping[bool, rules.Rules] = {
-            careful: rules.compile_rules(task.table, task.edition, task.mode, task.present, careful)
-            for careful in (False, True)
-        }
+        self.rules = rules.compile_rules(task.table, task.edition, task.mode, task.present)
         self.names = {
             str(position): column.name
             for position, column in enumerate(task.layout.columns)
@@ -235,7 +223,7 @@ class _Pass:
 
     def piece(self, piece: Piece, number: int) -> None:
         checked = self.checked
-        lines = piece.lines()
+        lines = piece.lines
         hashes = lines.hash(self.seed).reinterpret(signed=True)
         known, repeats = checked.known.find(hashes.to_numpy(), piece.first_line)
         blank = (lines.is_null() | (lines == "")).to_numpy()
@@ -277,21 +265,19 @@ class _Pass:
         if "date_last_modified" in frame.columns and not self.stamped:
             stamps = frame["date_last_modified"]
             self.stamped = stamps.null_count() < stamps.len()
-        compiled = self.compiled[_is_odd(piece.data)]
-        clean, odd = self._part(frame, compiled)
-        mended = self._spool_findings(odd, unreadable, compiled, number)
+        clean, odd = self._part(frame, piece.data.isascii())
+        mended = self._spool_findings(odd, unreadable, number)
         self._spool_accepted(pl.concat([clean, mended]), number)
 
-    def _part(
-        self, frame: pl.DataFrame, compiled: rules.Rules
-    ) -> tuple[pl.DataFrame, pl.DataFrame]:
+    def _part(self, frame: pl.DataFrame, is_ascii: bool) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Clean rows, typed; and the others, as text."""
+        clean = self.rules.clean if is_ascii else self.rules.clean_beyond_ascii
         typed = frame.select(
             "line",
             "row_hash",
             pl.lit(False).alias("warned"),
-            *compiled.clean_values,
-            compiled.clean.alias("__clean"),
+            *self.rules.clean_values,
+            clean.alias("__clean"),
         )
         is_clean = typed["__clean"]
         typed = typed.drop("__clean")
@@ -321,19 +307,19 @@ class _Pass:
         )
 
     def _spool_findings(
-        self, odd: pl.DataFrame, unreadable: pl.DataFrame, compiled: rules.Rules, number: int
+        self, odd: pl.DataFrame, unreadable: pl.DataFrame, number: int
     ) -> pl.DataFrame:
         """Lists what is wrong; gives back the odd rows that are accepted all the same."""
         odd = odd.with_columns(
-            compiled.rejects().alias("__rejected"), compiled.warns().alias("__warned")
+            self.rules.rejects().alias("__rejected"), self.rules.warns().alias("__warned")
         )
-        parts = [_of_lines(unreadable, self.task), *_of_rows(odd, compiled)]
+        parts = [_of_lines(unreadable, self.task), *_of_rows(odd, self.rules)]
         self._list(pl.concat([part for part in parts if part.height] or [_nothing()]), number)
         last = self.task.dialect.rows + 1
         bad_lines = [unreadable["line"], odd.filter("__rejected")["line"]]
         self.last_line_is_bad |= any((series == last).any() for series in bad_lines)
         return odd.filter(~pl.col("__rejected")).select(
-            "line", "row_hash", pl.col("__warned").alias("warned"), *compiled.values
+            "line", "row_hash", pl.col("__warned").alias("warned"), *self.rules.values
         )
 
     def _list(self, findings: pl.DataFrame, number: int) -> None:
@@ -357,13 +343,6 @@ class _Pass:
             self.listed[str(code), str(column)] += part.height
             parts.append(part.head(max(0, room)))
         return pl.concat(parts) if parts else _nothing()
-
-
-def _is_odd(data: bytes) -> bool:
-    """Whether any blank or character in the piece asks for the careful rules."""
-    if b" " in data and any(mark in data for mark in ODD_BLANKS):
-        return True
-    return not data.isascii() and any(mark in data for mark in NOT_ASCII_BLANKS)
 
 
 def _nothing() -> pl.DataFrame:

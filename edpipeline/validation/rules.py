@@ -20,7 +20,11 @@ NOT_AN_ID = r"[^0-9A-Za-z.\-_/@]"
 NOT_AN_ID_LIST = r"[^0-9A-Za-z.\-_/@,]|^,|,,|,$"
 YEAR = r"^\d{4}$"
 YEAR_RANGE = r"^\d{4}[-/](?:\d{4}|\d{2})$"
+EDGE_BLANKS = r"^\s|\s$"
 DAMAGE = "\ufffd|Ã[\u0080-\u00bf]|â€"
+ODD_TEXT = f"{EDGE_BLANKS}|{DAMAGE}"
+FREE_TEXT: frozenset[Kind] = frozenset(("text", "text_list", "timestamp", "number", "integer"))
+"""Kinds whose rules alone do not notice blanks around a value."""
 TIMESTAMP_FORMATS = (
     "%Y-%m-%dT%H:%M:%S%.fZ",
     "%Y-%m-%dT%H:%M:%S%.f",
@@ -62,7 +66,9 @@ class Rules:
     """
 
     clean: pl.Expr
-    """True for rows that break no rule and need no mending."""
+    """True for rows that break no rule and need no mending; for text that is all ASCII."""
+    clean_beyond_ascii: pl.Expr
+    """The same for any text."""
     clean_values: tuple[pl.Expr, ...]
     """Typed values of the stored columns of clean rows, named as in the warehouse."""
     checks: tuple[Check, ...]
@@ -80,13 +86,8 @@ class Rules:
         return _any(check.failed for check in self.checks if check.severity == "warning")
 
 
-def compile_rules(
-    table: Table, edition: Edition, mode: Mode, present: Sequence[str], careful: bool
-) -> Rules:
-    """The rules for the columns that are `present` (warehouse names).
-
-    `careful` adds what only text with odd blanks or damaged characters needs.
-    """
+def compile_rules(table: Table, edition: Edition, mode: Mode, present: Sequence[str]) -> Rules:
+    """The rules for the columns that are `present` (warehouse names)."""
     parts: dict[str, _Part] = {}
     for column in table.columns:
         rule = edition.rule(table.name, column.name)
@@ -94,20 +95,30 @@ def compile_rules(
             missing = pl.lit(None, dtype=POLARS_TYPES[column.kind])
             parts[column.name] = _Part((), missing, pl.lit(True), missing)
             continue
-        text = _text(column, careful)
-        part = _column_part(column, rule, text, edition)
-        before = _presence(column, rule, text, mode) + (_careful(column) if careful else ())
-        parts[column.name] = part.preceded_by(before)
+        as_written = _column_part(column, rule, pl.col(column.name), edition)
+        mended = _column_part(column, rule, _mended(column), edition)
+        required = _presence(column, rule, _mended(column), mode)
+        parts[column.name] = _Part(
+            (*required, *_odd_characters(column), *mended.checks),
+            mended.value,
+            as_written.clean.fill_null(True) & (_is_there(column) if required else True),
+            as_written.clean_value,
+        )
     if table.key not in present:
-        key = _derived_key(table, present, careful)
+        key = _derived_key(table, present)
         parts[table.key] = _Part((), key, pl.lit(True), key)
     between = _between_columns({name: part.value for name, part in parts.items()}, present)
     clean_between = _between_columns({n: part.clean_value for n, part in parts.items()}, present)
     stored = [column.name for column in table.stored_columns]
+    texts = [c.name for c in table.columns if c.kind in FREE_TEXT and c.name in present]
+    clean = [
+        *(parts[name].clean for name in parts if name in present),
+        ~_any(check.failed for check in clean_between),
+    ]
     return Rules(
-        clean=pl.all_horizontal(
-            *(parts[name].clean.fill_null(True) for name in parts if name in present),
-            ~_any(check.failed for check in clean_between),
+        clean=pl.all_horizontal(*clean, ~_any(_has_edge_blanks(name) for name in texts)),
+        clean_beyond_ascii=pl.all_horizontal(
+            *clean, ~_any(pl.col(name).str.contains(ODD_TEXT) for name in texts)
         ),
         clean_values=tuple(_stored(name, parts[name].clean_value) for name in stored),
         checks=(*(check for part in parts.values() for check in part.checks), *between),
@@ -118,18 +129,12 @@ def compile_rules(
 
 @dataclass(frozen=True)
 class _Part:
-    """What one column adds; null in `clean` counts as clean."""
+    """What one column adds."""
 
     checks: tuple[Check, ...]
     value: pl.Expr
     clean: pl.Expr
     clean_value: pl.Expr
-
-    def preceded_by(self, checks: tuple[Check, ...]) -> "_Part":
-        if not checks:
-            return self
-        clean = self.clean.fill_null(True) & ~_any(check.failed for check in checks)
-        return _Part(checks + self.checks, self.value, clean, self.clean_value)
 
 
 def _stored(name: str, value: pl.Expr) -> pl.Expr:
@@ -143,20 +148,27 @@ def _any(failed: Iterable[pl.Expr]) -> pl.Expr:
     return pl.any_horizontal(expressions).fill_null(False)
 
 
-def _text(column: Column, careful: bool) -> pl.Expr:
-    text = pl.col(column.name)
-    if not careful:
-        return text
-    stripped = text.str.strip_chars()
+def _mended(column: Column) -> pl.Expr:
+    """The column without blanks around its value (and around the items of lists)."""
+    stripped = pl.col(column.name).str.strip_chars()
     if column.kind in ("id_list", "text_list", "code_list"):
         stripped = stripped.str.replace_all(r"\s*,\s*", ",")
     return pl.when(stripped != "").then(stripped)
 
 
-def _careful(column: Column) -> tuple[Check, ...]:
+def _is_there(column: Column) -> pl.Expr:
+    return pl.col(column.name).is_not_null()
+
+
+def _has_edge_blanks(name: str) -> pl.Expr:
+    text = pl.col(name)
+    return text.str.strip_chars().str.len_bytes() != text.str.len_bytes()
+
+
+def _odd_characters(column: Column) -> tuple[Check, ...]:
     text = pl.col(column.name)
     return (
-        _check("blanks_removed", column, text.str.contains(r"^\s|\s$")),
+        _check("blanks_removed", column, text.str.contains(EDGE_BLANKS)),
         _check("damaged_text", column, text.str.contains(DAMAGE)),
     )
 
@@ -301,8 +313,8 @@ _KINDS: dict[Kind, Callable[[Column, Rule, pl.Expr], _Part]] = {
 }
 
 
-def _derived_key(table: Table, present: Sequence[str], careful: bool) -> pl.Expr:
-    parts = [_text(table.column(name), careful) for name in table.derived_key if name in present]
+def _derived_key(table: Table, present: Sequence[str]) -> pl.Expr:
+    parts = [_mended(table.column(name)) for name in table.derived_key if name in present]
     return pl.concat_str(parts, separator=":", ignore_nulls=True)
 
 

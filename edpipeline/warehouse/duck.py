@@ -6,6 +6,7 @@ longer than one load. A second process waits its turn, fairly, at the lock besid
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,29 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from edpipeline.errors import Busy, Permanent, Transient
-from edpipeline.warehouse.engine import Session, Warehouse, used
+from edpipeline.warehouse.engine import PARAMETER, Parameters, Session, Warehouse, used
 
 
-def _quoted(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"
+def _quoted(value: object) -> str:
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def _literal(value: object) -> str:
+    """A value as SQL. Binding parameters costs DuckDB's client a search for pandas each time."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool | int | float):
+        return str(value).lower()
+    if isinstance(value, datetime):
+        return f"timestamp {_quoted(value.isoformat(sep=' '))}"
+    if isinstance(value, date):
+        return f"date {_quoted(value)}"
+    return _quoted(value)
+
+
+def _filled(sql: str, parameters: Parameters) -> str:
+    found = used(sql, parameters)
+    return PARAMETER.sub(lambda match: _literal(found[match[1]]), sql) if found else sql
 
 
 class DuckSession(Session):
@@ -31,22 +50,22 @@ class DuckSession(Session):
 
     def run(self, sql: str, **parameters: Any) -> int:
         """See `Session.run`."""
-        found = self._connection.execute(sql, used(sql, parameters)).fetchall()
+        found = self._connection.execute(_filled(sql, parameters)).fetchall()
         is_count = len(found) == 1 and len(found[0]) == 1 and isinstance(found[0][0], int)
         return int(found[0][0]) if is_count else 0
 
     def rows(self, sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
         """See `Session.rows`."""
-        return self._connection.execute(sql, used(sql, parameters)).fetchall()
+        return self._connection.execute(_filled(sql, parameters)).fetchall()
 
     def frame(self, sql: str, **parameters: Any) -> pl.DataFrame:
         """See `Session.frame`."""
-        table = self._connection.sql(sql, params=used(sql, parameters)).to_arrow_table()
+        table = self._connection.sql(_filled(sql, parameters)).to_arrow_table()
         return pl.DataFrame(pl.from_arrow(table))
 
     def numbers(self, sql: str, **parameters: Any) -> NDArray[np.int64]:
         """See `Session.numbers`."""
-        found = self._connection.execute(sql, used(sql, parameters)).fetchnumpy()
+        found = self._connection.execute(_filled(sql, parameters)).fetchnumpy()
         column = next(iter(found.values()))
         return np.array(column, dtype=np.int64)
 
@@ -64,8 +83,11 @@ class DuckSession(Session):
 
     def export(self, sql: str, path: Path, **parameters: Any) -> None:
         """See `Session.export`."""
-        statement = f"copy ({sql}) to {_quoted(path)} (format parquet)"
-        self._connection.execute(statement, used(sql, parameters))
+        filled = _filled(sql, parameters)
+        self._connection.execute(f"copy ({filled}) to {_quoted(path)} (format parquet)")
+
+    def analyze(self, table: str) -> None:
+        """DuckDB keeps its own statistics."""
 
     def lock_district(self, district_id: str) -> None:
         """The whole file is locked already."""

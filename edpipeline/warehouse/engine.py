@@ -53,6 +53,10 @@ class Session(ABC):
     def lock_district(self, district_id: str) -> None:
         """Keep other loads of this district out until the transaction ends; raises `Busy`."""
 
+    @abstractmethod
+    def analyze(self, table: str) -> None:
+        """Refresh what the planner knows of a table that has just changed a lot."""
+
     def value(self, sql: str, **parameters: Any) -> Any:
         """The first column of the first row, or None where there is no row."""
         rows = self.rows(sql, **parameters)

@@ -94,6 +94,10 @@ class PostgresSession(Session):
         """See `Session.export`."""
         self.frame(sql, **parameters).write_parquet(path)
 
+    def analyze(self, table: str) -> None:
+        """Without it a table filled in this transaction is planned as if it were empty."""
+        self.run(f"analyze {table}")
+
     def lock_district(self, district_id: str) -> None:
         """See `Session.lock_district`."""
         self.run(f"set local lock_timeout = '{int(self._wait * 1000)}ms'")
