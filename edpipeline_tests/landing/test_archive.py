@@ -1,4 +1,5 @@
 import io
+import os
 import stat
 import struct
 import warnings
@@ -213,6 +214,11 @@ def test_a_zip_that_announces_too_much_is_refused_before_it_is_unpacked(folder: 
 
 def test_a_bomb_is_stopped_while_it_inflates(folder: Path) -> None:
     refused(folder, packed({"a.csv": b"1", "users.csv": bytes(150_000)}), "20 times", SMALL)
+
+
+def test_a_bomb_beside_honest_bytes_is_stopped_too(folder: Path) -> None:
+    honest = os.urandom(20_000)
+    refused(folder, packed({"a.csv": honest, "users.csv": bytes(150_000)}), "20 times", SMALL)
 
 
 def test_a_short_file_of_zeros_is_no_bomb(folder: Path) -> None:
