@@ -1,0 +1,275 @@
+"""Marts: analysts' tables, one SELECT per file of sql/marts; the file's name is the table's.
+
+A mart is refilled in place, per district. Tables are never swapped: on PostgreSQL that would
+drop grants and row-level security without a word.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import get_args
+
+from edpipeline.errors import BadConfiguration, NotFound
+from edpipeline.model import Personal
+from edpipeline.warehouse.engine import Session, Warehouse
+
+SCHEMA = "marts"
+COLUMN_LINE = re.compile(r"([a-z][a-z_0-9]*): (.+)")
+CLASS_AT_END = re.compile(r"\s*\[([a-z]+)\]$")
+
+
+@dataclass(frozen=True)
+class Mart:
+    """One analysts' table, as its file declares it."""
+
+    name: str
+    sql: str
+    """The SELECT, without the opening comment. It reads every district."""
+    grain: str
+    columns: Mapping[str, str]
+    """Description by column, in the order of the SELECT."""
+    depends_on: tuple[str, ...]
+    """What it reads, as `schema.table`, sorted; other marts among them."""
+    key: tuple[str, ...] = ()
+    personal: Mapping[str, Personal] | None = None
+    """Class of the columns that hold personal data."""
+    notes: str = ""
+    """What else the file says, such as how to ask about a day; Markdown."""
+
+    @property
+    def full_name(self) -> str:
+        """`marts.name`."""
+        return f"{SCHEMA}.{self.name}"
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with the SELECT and with every description."""
+        parts = (self.sql, self.grain, *(f"{n}: {text}" for n, text in self.columns.items()))
+        return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
+
+    def of_district(self) -> str:
+        """The SELECT with every input narrowed to the district of the parameter `$district`.
+
+        No planner of either database pushes the district through every window and every common
+        table expression; a narrowed input leaves it nothing to find out.
+        """
+        sql = self.sql
+        for table in self.depends_on:
+            narrowed = rf"\1 (select * from {table} where district_id = $district)"
+            sql, count = re.subn(rf"\b(from|join)\s+{re.escape(table)}\b", narrowed, sql)
+            if count != len(re.findall(rf"\b{re.escape(table)}\b", self.sql)):
+                raise BadConfiguration(
+                    f"sql/marts/{self.name}.sql: write `from {table} alias` or `join {table} alias`"
+                    " wherever it is read, and the alias before its columns"
+                )
+        return sql
+
+
+def marts(sql_folder: Path) -> list[Mart]:
+    """Every mart of the folder's `marts`, each after those it reads.
+
+    Raises `BadConfiguration` where a file is not as sql/README.md wants it.
+    """
+    found = {path.stem: _mart(path) for path in sorted((sql_folder / "marts").glob("*.sql"))}
+    inside = {
+        mart.full_name: [t for t in mart.depends_on if t.startswith(f"{SCHEMA}.")]
+        for mart in found.values()
+    }
+    unknown = sorted({t for tables in inside.values() for t in tables} - set(inside))
+    if unknown:
+        raise BadConfiguration(f"sql/marts: read by a mart and not there: {', '.join(unknown)}")
+    try:
+        order = list(TopologicalSorter(inside).static_order())
+    except CycleError as error:
+        raise BadConfiguration(f"sql/marts: marts read each other: {error.args[1]}") from None
+    return [found[name.partition(".")[2]] for name in order]
+
+
+def _mart(path: Path) -> Mart:
+    lines = path.read_text("utf-8").splitlines()
+    end = next((at for at, line in enumerate(lines) if not line.startswith("--")), len(lines))
+    header = [line[2:].removeprefix(" ").rstrip() for line in lines[:end]]
+    sql = "\n".join(lines[end:]).strip().rstrip(";")
+    first = header.index("") if "" in header else len(header)
+    grain, _, key = " ".join(header[:first]).partition("Key:")
+    described, notes = _described(header[first:])
+    if not (grain and key and described and sql):
+        raise BadConfiguration(
+            f"{path.name}: a mart opens with its grain, a line `-- Key: ...`, an empty comment line"
+            " and a line `-- column: description` for every column"
+        )
+    return Mart(
+        name=path.stem,
+        sql=sql,
+        grain=grain.strip(),
+        columns={name: CLASS_AT_END.sub("", text) for name, text in described.items()},
+        depends_on=_tables_read(sql, path.name),
+        key=tuple(part.strip() for part in key.split(",")),
+        personal=_personal(described, path.name),
+        notes=notes,
+    )
+
+
+def _described(lines: Sequence[str]) -> tuple[dict[str, str], str]:
+    """Descriptions by column, and the lines after them as they stand."""
+    found: dict[str, str] = {}
+    for at, line in enumerate(lines):
+        match = COLUMN_LINE.fullmatch(line)
+        if match:
+            found[match[1]] = match[2]
+        elif line.startswith("  ") and found:
+            last = next(reversed(found))
+            found[last] = f"{found[last]} {line.strip()}"
+        elif found:
+            return found, "\n".join(lines[at:]).strip()
+    return found, ""
+
+
+def _personal(described: Mapping[str, str], file: str) -> dict[str, Personal]:
+    classes: dict[str, Personal] = {}
+    for name, text in described.items():
+        match = CLASS_AT_END.search(text)
+        if match and match[1] not in get_args(Personal):
+            raise BadConfiguration(f"{file}: {name} has no class of personal data [{match[1]}]")
+        if match:
+            classes[name] = match[1]  # type: ignore[assignment]
+    return classes
+
+
+def _tables_read(sql: str, file: str) -> tuple[str, ...]:
+    import duckdb
+
+    with duckdb.connect() as connection:
+        try:
+            names = connection.get_table_names(sql, qualified=True)
+        except duckdb.Error as error:
+            raise BadConfiguration(f"{file} is not a SELECT: {error}") from error
+    # DuckDB gives an aliased table as `schema.table AS alias`.
+    return tuple(sorted({re.split(r"\s+as\s+", name, flags=re.I)[0] for name in names}))
+
+
+def refill_district(warehouse: Warehouse, sql_folder: Path, district_id: str) -> dict[str, int]:
+    """Compute every mart of one district anew, in one transaction; rows by mart.
+
+    The rows of other districts are not touched. A column that a mart has gained stays null in
+    the rows of other districts until they are refilled. Raises `BadConfiguration` where a table
+    in the warehouse cannot be made to fit, `Busy` where the district is being loaded.
+    """
+    found = marts(sql_folder)
+    with warehouse.transaction() as session:
+        changed = _changed(session, found)
+        if not changed:
+            return _refill(session, found, district_id)
+    _shape(warehouse, found)
+    with warehouse.transaction() as session:
+        return _refill(session, found, district_id)
+
+
+def _refill(session: Session, found: Sequence[Mart], district_id: str) -> dict[str, int]:
+    session.lock_district(district_id)
+    rows: dict[str, int] = {}
+    for mart in found:
+        columns = ", ".join(mart.columns)
+        session.run(
+            f"delete from {mart.full_name} where district_id = $district", district=district_id
+        )
+        rows[mart.name] = session.run(
+            f"insert into {mart.full_name} ({columns}) select {columns}"
+            f" from ({mart.of_district()}) computed where district_id = $district",
+            district=district_id,
+        )
+    return rows
+
+
+def _changed(session: Session, found: Sequence[Mart]) -> list[Mart]:
+    """Marts whose table is not there, or was made for another text of their file."""
+    rows = session.rows(
+        "select v.mart, v.fingerprint from ops.mart_versions v"
+        " join information_schema.tables t"
+        " on t.table_schema = 'marts' and t.table_name = v.mart"
+    )
+    made = {row[0]: row[1] for row in rows}
+    return [mart for mart in found if made.get(mart.name) != mart.fingerprint]
+
+
+def require_made(session: Session, found: Sequence[Mart]) -> None:
+    """Raises `NotFound` where the tables of these marts are not there as their files want them."""
+    changed = _changed(session, found)
+    if changed:
+        names = ", ".join(mart.name for mart in changed)
+        raise NotFound(f"marts not filled since their SQL was written or changed: {names}")
+
+
+def _shape(warehouse: Warehouse, found: Sequence[Mart]) -> None:
+    """Make or extend the tables, in a transaction of its own: on PostgreSQL others wait for it."""
+    with warehouse.transaction() as session:
+        # Not a district: keeps a refill of another district from making the same tables.
+        session.lock_district(SCHEMA)
+        for mart in _changed(session, found):
+            _make(session, mart, warehouse.url.startswith("postgres"))
+
+
+def _make(session: Session, mart: Mart, needs_index: bool) -> None:
+    session.run(f"drop table if exists shape_{mart.name}")
+    session.run(
+        f"create temp table shape_{mart.name} as select * from ({mart.sql}) computed where false"
+    )
+    wanted = _columns(session, f"shape_{mart.name}")
+    session.run(f"drop table shape_{mart.name}")
+    if list(wanted) != list(mart.columns):
+        raise BadConfiguration(
+            f"sql/marts/{mart.name}.sql describes the columns {', '.join(mart.columns)} and selects"
+            f" {', '.join(wanted)}: make the two lists the same"
+        )
+    typed = ", ".join(f"{name} {kind}" for name, kind in wanted.items())
+    session.run(f"create table if not exists {mart.full_name} ({typed})")
+    _extend(session, mart, wanted)
+    if needs_index:
+        session.run(
+            f"create index if not exists {mart.name}_key"
+            f" on {mart.full_name} ({', '.join(mart.key)})"
+        )
+    session.run(f"comment on table {mart.full_name} is {_text(mart.grain)}")
+    for name, description in mart.columns.items():
+        session.run(f"comment on column {mart.full_name}.{name} is {_text(description)}")
+    session.run("delete from ops.mart_versions where mart = $mart", mart=mart.name)
+    session.run(
+        "insert into ops.mart_versions values ($mart, $fingerprint)",
+        mart=mart.name,
+        fingerprint=mart.fingerprint,
+    )
+
+
+def _extend(session: Session, mart: Mart, wanted: Mapping[str, str]) -> None:
+    there = _columns(session, mart.name, SCHEMA)
+    gone = [name for name in there if name not in wanted]
+    turned = [name for name, kind in there.items() if name in wanted and wanted[name] != kind]
+    if gone or turned:
+        raise BadConfiguration(
+            f"{mart.full_name} in the warehouse does not fit sql/marts/{mart.name}.sql:"
+            f" no longer selected: {', '.join(gone) or 'none'};"
+            f" of another type: {', '.join(turned) or 'none'}. Nothing was changed. Run"
+            f" `drop table {mart.full_name}` there, refill every district, and grant the rights on"
+            " the table again"
+        )
+    for name, kind in wanted.items():
+        if name not in there:
+            session.run(f"alter table {mart.full_name} add column {name} {kind}")
+
+
+def _columns(session: Session, table: str, schema: str = "") -> dict[str, str]:
+    """Type by column, in order; a temporary table has a schema of the database's choice."""
+    rows = session.rows(
+        "select column_name, data_type from information_schema.columns where table_name = $table"
+        " and ($schema = '' or table_schema = $schema) order by ordinal_position",
+        table=table,
+        schema=schema,
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
