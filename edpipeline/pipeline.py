@@ -115,15 +115,17 @@ class Pipeline:
         return windows.delivery_day(roster_use(self.district(district_id)).window, at)
 
     def sync(self, district_id: str, day: date, progress: Progress = silent) -> Sync:
-        """The sync of a district with its options for one delivery day."""
+        """The sync of a district with its options; days replayed by it have their own."""
+        district = self.district(district_id)
         return Sync(
             store=self.store,
             warehouse=self.warehouse,
             source=self.source,
             district_id=district_id,
-            options=load_options(self.district(district_id), day),
+            options=load_options(district, day),
             scratch=self.settings.scratch,
             progress=progress,
+            options_on=lambda each: load_options(district, each),
         )
 
     def deliver(

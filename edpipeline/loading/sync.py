@@ -5,7 +5,7 @@ district back to before D, then loads D and every later day that was synced, all
 transaction: whatever the order in which days are loaded, the same tables come out.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -34,6 +34,8 @@ class Sync:
     options: LoadOptions
     scratch: Path | None = None
     progress: Progress = lambda _: None
+    options_on: Callable[[date], LoadOptions] | None = None
+    """The options of each delivery day, where they differ (pauses); replayed days keep theirs."""
 
     def load_day(self, day: date) -> SyncReport:
         """Load what landed for the day, and replay later days; the day's report.
@@ -93,7 +95,7 @@ class Sync:
         drop = delivery.drop
         request = Request(
             source=self.source,
-            options=self.options,
+            options=self.options_on(delivery.day) if self.options_on else self.options,
             district_id=self.district_id,
             day=delivery.day,
             drop_id=drop.drop_id,
