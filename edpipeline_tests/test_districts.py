@@ -1,0 +1,219 @@
+from datetime import date, time
+from pathlib import Path
+
+import pytest
+
+from edpipeline import sources
+from edpipeline.districts import (
+    Districts,
+    EditionName,
+    load_districts,
+    load_options,
+    roster_use,
+    sftp_account,
+)
+from edpipeline.errors import BadConfiguration, NotFound
+from edpipeline.model import Window
+from edpipeline.settings import provided
+
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJLWAz9n5P0oligs5vGNRRdaD78vS4Cozsj7mlAy7Odo"
+EXAMPLE = Path(__file__).parents[1] / "examples" / "districts.yaml"
+GOOD = f"""\
+districts:
+  - id: lincoln
+    name: Lincoln Unified
+    time_zone: America/Los_Angeles
+    oneroster:
+      sftp:
+        host: sftp.example.org
+        username: lincoln
+        password_env: LINCOLN_PASSWORD
+        host_key: {HOST_KEY}
+      schools:
+        "0101": First School
+      window: {{opens: 18:30}}
+      removal_limit: {{percent: 7.5}}
+      encodings: [windows-1252]
+      pauses:
+        - {{from: 2026-06-15, to: 2026-08-10, what: removals}}
+        - {{from: 2026-12-24, to: 2026-12-26, what: sync}}
+  - id: grant-county
+    name: Grant County
+    time_zone: America/New_York
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "districts.yaml"
+
+
+def load(path: Path, text: str) -> Districts:
+    path.write_text(text, "utf-8")
+    return load_districts(path)
+
+
+def test_a_districts_file_says_who_delivers_what_from_where(path: Path) -> None:
+    districts = load(path, GOOD)
+    assert [district.id for district in districts.all] == ["lincoln", "grant-county"]
+    lincoln = districts.get("lincoln")
+    use = roster_use(lincoln)
+    assert (lincoln.name, lincoln.time_zone) == ("Lincoln Unified", "America/Los_Angeles")
+    assert (use.sftp.host, use.sftp.port, use.sftp.folder) == ("sftp.example.org", 22, "/")
+    assert use.schools == {"0101": "First School"}
+    assert isinstance(use.window, Window)
+    assert (use.window.opens, use.window.closes) == (time(18, 30), time(21))
+    assert use.window.time_zone == "America/New_York"
+    assert use.enabled
+    assert use.first_sync_needs_approval
+
+
+def test_the_example_explains_the_defaults_as_they_are(path: Path) -> None:
+    text = EXAMPLE.read_text("utf-8")
+    whole = load_districts(EXAMPLE)
+    defaults = text.index("# Everything below may be left out")
+    short = load(path, text[:defaults])
+    assert (
+        whole.all[0].model_copy(
+            update={"oneroster": roster_use(whole.all[0]).model_copy(update={"pauses": ()})}
+        )
+        == short.all[0]
+    )
+
+
+def test_an_installation_may_begin_without_districts(path: Path) -> None:
+    assert load(path, "").all == ()
+    assert load(path, "districts: []\n").all == ()
+
+
+def test_the_editions_that_can_be_chosen_are_those_of_the_source() -> None:
+    known = [edition.name for edition in sources.source("oneroster").editions]
+    assert sorted(EditionName.__args__) == sorted(["auto", *known])
+
+
+def test_the_default_window_is_that_of_the_source(path: Path) -> None:
+    use = roster_use(load(path, GOOD.replace("window: {opens: 18:30}", "window: {}")).all[0])
+    usual = sources.source("oneroster").arrives.window
+    assert (use.window.opens, use.window.closes) == (usual.opens, usual.closes)
+    assert use.window.time_zone == usual.time_zone
+
+
+def test_a_district_that_is_not_there_is_answered_with_those_that_are(path: Path) -> None:
+    with pytest.raises(NotFound, match="lincoln, grant-county"):
+        load(path, GOOD).get("linkoln")
+
+
+def test_a_district_without_a_roster_says_what_to_add(path: Path) -> None:
+    with pytest.raises(BadConfiguration, match="oneroster:"):
+        load_options(load(path, GOOD).get("grant-county"), date(2026, 9, 1))
+
+
+@pytest.mark.parametrize(
+    ("day", "removals", "sync"),
+    [
+        (date(2026, 6, 14), False, False),
+        (date(2026, 6, 15), True, False),
+        (date(2026, 8, 10), True, False),
+        (date(2026, 8, 11), False, False),
+        (date(2026, 12, 25), False, True),
+    ],
+)
+def test_a_pause_holds_on_its_first_and_last_day(
+    path: Path, day: date, removals: bool, sync: bool
+) -> None:
+    district = load(path, GOOD).get("lincoln")
+    options = load_options(district, day)
+    assert options.removals_paused is removals
+    assert roster_use(district).is_paused(day, "sync") is sync
+    assert (options.removal_percent, options.removal_floor) == (7.5, 5)
+    assert options.encodings == ("windows-1252",)
+    assert options.schools == {"0101": "First School"}
+
+
+def test_an_accounts_password_is_read_when_the_account_is_asked_for(path: Path) -> None:
+    district = load(path, GOOD).get("lincoln")
+    with pytest.raises(BadConfiguration, match="LINCOLN_PASSWORD is not set"):
+        sftp_account(district)
+    with provided({"LINCOLN_PASSWORD": "hunter2"}):
+        account = sftp_account(district)
+    assert "hunter2" not in repr(account)
+    assert account.describe() == "lincoln@sftp.example.org:22"
+    assert account.private_key is None
+
+
+def test_a_private_key_takes_the_place_of_the_password(path: Path) -> None:
+    text = GOOD.replace("password_env: LINCOLN_PASSWORD", "private_key_env: LINCOLN_KEY")
+    with provided({"LINCOLN_KEY": "a key"}):
+        account = sftp_account(load(path, text).get("lincoln"))
+    assert account.password is None
+    assert account.private_key is not None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "says"),
+    [
+        ('"0101":', "0101:", 12, 'quote it: "0101"'),
+        ('"0101":', "0x1F:", 12, 'quote it: "0x1F"'),
+        ('"0101":', "1e5:", None, None),
+        ("password_env: LINCOLN_PASSWORD", "password: hunter2", 9, "password_env"),
+        ("password_env: LINCOLN_PASSWORD", "private_key: hunter2", 9, "private_key_env"),
+        ("password_env: LINCOLN_PASSWORD", "password_env: hunter-2!", 9, "not the secret"),
+        ("password_env: LINCOLN_PASSWORD", "port: 2222", 6, "either password_env or private"),
+        ("      schools:", "      shools:", 11, "did you mean schools"),
+        ("{opens:", "{opnes:", 13, "did you mean opens"),
+        ("{percent:", "{per cent:", 14, "did you mean percent"),
+        ("    name: Lin", "    nmae: Lin", 3, "did you mean name"),
+        ("18:30", "25:30", 13, "clock time such as 19:00"),
+        ("18:30", "18.30", 13, "clock time such as 19:00"),
+        ("America/Los_Angeles", "America/LosAngeles", 4, "did you mean America/Los_Angeles"),
+        ("America/Los_Angeles", "PST8", 4, "IANA time zone"),
+        ("id: lincoln", "id: Lincoln", 2, "lower-case letters"),
+        ("id: grant-county", "id: lincoln", 19, "twice, first on line 2"),
+        ("what: removals", "what: everything", 17, "'removals' or 'sync'"),
+        ("to: 2026-08-10", "to: 2026-02-30", 17, "date"),
+        ("to: 2026-08-10", "to: 2026-06-01", 17, "ends on or after"),
+        ("7.5", "seven", 14, "number"),
+        ("7.5", "700", 14, "less than or equal to 100"),
+        ("[windows-1252]", "[cp437]", 15, "'windows-1252' or 'iso-8859-1'"),
+        ("[windows-1252]", "windows-1252", 15, "write a list"),
+        (HOST_KEY, "ssh-rsa", 10, "ssh-keyscan"),
+        ("        host: sftp.example.org\n", "", 6, "host: must be given"),
+        ("      schools:", "      enabled: perhaps\n      schools:", 11, "boolean"),
+        ("    name: Lin", "    id: x\n    name: Lin", 3, "twice"),
+        ("    name: Lin", "  name: Lin", 3, "not YAML"),
+        ("districts:\n", "districts: none\nothers:\n", 1, "write a list"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_line_and_what_is_allowed(
+    path: Path, old: str, new: str, line: int | None, says: str | None
+) -> None:
+    text = GOOD.replace(old, new, 1)
+    assert text != GOOD
+    if says is None:
+        load(path, text)
+        return
+    with pytest.raises(BadConfiguration) as caught:
+        load(path, text)
+    message = str(caught.value)
+    assert f"{path}, line {line}: " in message
+    assert says in message
+    assert "hunter" not in message
+
+
+def test_everything_that_is_wrong_is_said_at_once(path: Path) -> None:
+    text = GOOD.replace("18:30", "25:30").replace("host: sftp.example.org", "hots: x")
+    with pytest.raises(BadConfiguration) as caught:
+        load(path, text)
+    assert len(str(caught.value).splitlines()) == 3
+
+
+def test_a_missing_file_is_asked_for_with_the_example(path: Path) -> None:
+    with pytest.raises(BadConfiguration, match=r"copy examples/districts\.yaml"):
+        load_districts(path)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"a: \x00"])
+def test_a_file_that_is_no_text_is_refused_in_words(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    with pytest.raises(BadConfiguration, match=r"districts\.yaml"):
+        load_districts(path)
