@@ -17,7 +17,20 @@ from edpipeline.model import Mode, Table
 from edpipeline.validation.check import CheckedFile
 from edpipeline.warehouse.engine import Session
 
-RELATIONS = ("staged", "out", "met", "gone", "held", "doubtful", "unseen", "spoiled")
+TEMPORARY = {
+    "out": "line bigint",
+    "doubtful": "line bigint",
+    "held": "line bigint",
+    "met": "line bigint, {key} varchar, differs boolean, deletes boolean, twice boolean,"
+    " old_hash bigint",
+    "gone": "{key} varchar, was_active boolean",
+    "left_behind": "{key} varchar, row_hash bigint",
+    "orphans": "line bigint, record_id varchar, reference varchar, total bigint, missing bigint",
+}
+"""Temporary tables of each load, made once in a transaction and emptied for the next delivery:
+PostgreSQL keeps a lock for every table made or dropped until the transaction ends."""
+
+RELATIONS = (*TEMPORARY, "staged", "unseen", "spoiled")
 STAGED = {"line": "bigint", "row_hash": "bigint", "warned": "boolean"}
 
 
@@ -46,9 +59,10 @@ class TableLoad:
     """The load of one file into its table, inside one transaction.
 
     Temporary relations, by table name: `staged_` accepted rows, `out_` lines taken out again,
-    `met_` staged rows whose key holds now, `gone_` keys that left, `held_` lines that wait,
-    `doubtful_` lines with references that do not resolve, `unseen_` hashes of known rows that
-    are not in the file, `spoiled_` keys of rejected rows.
+    `met_` staged rows whose key holds now, `gone_` keys that left, `left_behind_` keys that could
+    not be without one that left, `held_` lines that wait, `orphans_` references that do not
+    resolve, `doubtful_` their lines where that is only a warning, `unseen_` hashes of known rows
+    that are not in the file, `spoiled_` keys of rejected rows.
     """
 
     def __init__(
@@ -102,28 +116,31 @@ class TableLoad:
 
     def compare(self) -> None:
         """Stage the accepted rows and find what meets, what left, and what contradicts."""
+        self._make_temporary_tables()
         kinds = {c.name: c.sql_type for c in self.table.stored_columns}
-        staged = self.sql("{staged}")
-        self.session.stage(staged, self.checked.accepted_files(), STAGED | kinds)
+        self.session.stage(self.sql("{staged}"), self.checked.accepted_files(), STAGED | kinds)
         excluded = self.checked.spool / "excluded.parquet"
-        self.session.stage(
-            f"x{staged}", [excluded] if excluded.exists() else [], {"line": "bigint"}
-        )
-        self.run("drop table if exists {out}")
-        self.run(f"create temp table {{out}} as select line from x{staged}")
-        self.run("drop table if exists {doubtful}")
-        self.run("create temp table {doubtful} (line bigint)")
+        name = self.sql("excluded_{staged}")
+        self.session.stage(name, [excluded] if excluded.exists() else [], {"line": "bigint"})
+        self.run("insert into {out} select line from excluded_{staged}")
         self.has_rows = bool(
             self.session.rows(
                 self.sql("select 1 from {table} t where {open} limit 1"), **self.parameters
             )
         )
-        self._stage_known()
-        self._find_met()
-        self._find_gone()
-        self.removals = self.value("select count(*) from {gone} where was_active") + self.value(
-            "select count(*) from {met} where deletes"
-        )
+        if self.has_rows:
+            self._stage_known()
+            self._find_met()
+            self._find_gone()
+            self.removals = self.value("select count(*) from {gone} where was_active") + self.value(
+                "select count(*) from {met} where deletes"
+            )
+
+    def _make_temporary_tables(self) -> None:
+        for name, columns in TEMPORARY.items():
+            relation = "{" + name + "}"
+            self.run(f"create temp table if not exists {relation} ({columns})")
+            self.run(f"delete from {relation}")
 
     def _stage_known(self) -> None:
         """Known rows that are not in today's file, and keys of rejected rows."""
@@ -146,15 +163,8 @@ class TableLoad:
         deletes = (
             "s.status = 'tobedeleted' and t.status <> 'tobedeleted'" if has_status else "false"
         )
-        self.run("drop table if exists {met}")
-        if not self.has_rows:
-            self.run(
-                "create temp table {met} as select line, {key}, false as differs, false as deletes,"
-                " false as twice, row_hash as old_hash from {staged} where false"
-            )
-            return
         self.run(
-            f"""create temp table {{met}} as
+            f"""insert into {{met}}
             select s.line, s.{{key}}, ({differs}) as differs, ({deletes}) as deletes,
                 not t.warned and not exists (
                     select 1 from {{unseen}} u where u.row_hash = t.row_hash) as twice,
@@ -186,16 +196,11 @@ class TableLoad:
         self.run("insert into {out} select line from {met} where twice")
 
     def _find_gone(self) -> None:
-        self.run("drop table if exists {gone}")
-        active = "t.status <> 'tobedeleted'" if self._has_status() else "true"
-        if self.mode == "delta" or not self.has_rows:
-            self.run(
-                "create temp table {gone} as select {key}, true as was_active from {staged}"
-                " where false"
-            )
+        if self.mode == "delta":
             return
+        active = "t.status <> 'tobedeleted'" if self._has_status() else "true"
         self.run(
-            f"""create temp table {{gone}} as
+            f"""insert into {{gone}}
             select t.{{key}}, {active} as was_active from {{table}} t
             where {{open}}
                 and (t.warned or t.row_hash in (select row_hash from {{unseen}}))
@@ -209,22 +214,23 @@ class TableLoad:
     def apply(self, hold_removals: bool) -> None:
         """Close and open versions; called after references have taken lines out."""
         held = " and not deletes" if hold_removals else ""
-        self.run("drop table if exists {held}")
-        self.run(
-            "create temp table {held} as select line from {met} where "
-            + ("deletes and not twice" if hold_removals else "false")
-        )
-        self.counts.changed = self.run(
-            f"""update {{table}} as t set valid_to = $day where {{open}} and t.{{key}} in (
-                select {{key}} from {{met}}
-                where differs and not twice{held} and line not in (select line from {{out}}))"""
-        )
+        if hold_removals:
+            self.run(
+                "insert into {held} select line from {met}"
+                " where deletes and not twice and line not in (select line from {out})"
+            )
+        if self.has_rows:
+            self.counts.changed = self.run(
+                f"""update {{table}} as t set valid_to = $day where {{open}} and t.{{key}} in (
+                    select {{key}} from {{met}}
+                    where differs and not twice{held} and line not in (select line from {{out}}))"""
+            )
         inserted = self._insert()
         self.counts.added = inserted - self.counts.changed
         refreshed = self._refresh()
         kept = self.value("select count(*) from {held}")
         self.counts.unchanged = self.checked.recognised + refreshed + kept
-        if not hold_removals:
+        if not hold_removals and self.has_rows:
             self.counts.removed = self.run(
                 "update {table} as t set valid_to = $day"
                 " where {open} and t.{key} in (select {key} from {gone})"
@@ -283,13 +289,3 @@ class TableLoad:
             reason=reason,
             **self.parameters,
         )
-
-    def clean_up(self) -> None:
-        """Drop the temporary relations (views on DuckDB hold on to files)."""
-        for name in ("{met}", "{gone}", "{held}", "{out}", "{doubtful}"):
-            self.run(f"drop table if exists {name}")
-
-    @property
-    def spool(self) -> Path:
-        """Where this file's rows and findings lie."""
-        return self.checked.spool

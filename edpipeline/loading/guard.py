@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from edpipeline.loading.compare import TableLoad
 from edpipeline.loading.options import LoadOptions
 
+MANY = 20
+"""So few removals never look like replaced ids."""
+
 PEOPLE = """case when t.{column} = 'student' then 'students'
     when t.{column} in ('parent', 'guardian', 'relative') then 'guardians' else 'staff' end"""
 
@@ -33,7 +36,7 @@ class Breach:
 
 def breaches(load: TableLoad, options: LoadOptions) -> list[Breach]:
     """The groups of one table that would lose more than the district's limit."""
-    if not load.removals:
+    if not load.removals and not load.value("select count(*) from {left_behind}"):
         return []
     groups = [("'(all)'", "(all)")]
     if load.table.people:
@@ -56,6 +59,7 @@ def _over_limit(load: TableLoad, options: LoadOptions, expression: str, label: s
             from {{table}} t left join (
                 select {{key}} from {{gone}} where was_active
                 union select {{key}} from {{met}} where deletes
+                union select {{key}} from {{left_behind}}
             ) g on g.{{key}} = t.{{key}}
             where {{open}}{alive}
             group by 1 having count(g.{{key}}) > 0 order by 1"""
@@ -73,3 +77,11 @@ def _over_limit(load: TableLoad, options: LoadOptions, expression: str, label: s
         for name, now, gone in rows
         if gone > options.removal_floor and gone * 100 > now * options.removal_percent
     ]
+
+
+def ids_look_replaced(load: TableLoad) -> bool:
+    """True where most ids of yesterday are gone: they were rather made anew than lost."""
+    if load.removals <= MANY:
+        return False
+    rows = load.value("select count(*) from {table} t where {open}")
+    return load.removals * 2 > rows

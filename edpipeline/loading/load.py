@@ -11,7 +11,7 @@ from pathlib import Path
 
 from edpipeline.loading.compare import Counts, TableLoad
 from edpipeline.loading.delivery import Opened, OpenedFile, open_delivery
-from edpipeline.loading.guard import Breach, breaches
+from edpipeline.loading.guard import Breach, breaches, ids_look_replaced
 from edpipeline.loading.options import LoadOptions
 from edpipeline.loading.references import References, stage_schools
 from edpipeline.model import Source, Table
@@ -157,11 +157,16 @@ def _counts_of_refused(file: OpenedFile, checked: CheckedFile) -> Counts:
     return Counts(read=read, rejected=rejected, warnings=Counter(checked.warnings))
 
 
+def about_file(code: str, name: str) -> FileFinding:
+    """A finding about a file, in the words of its code."""
+    known = CODES[code]
+    return FileFinding(code, f"{name}: {known.meaning} {known.remedy}")
+
+
 def _missing(table: Table, scratch: Path) -> FileOutcome:
-    known = CODES["missing_file"]
     checked = CheckedFile(table, table.file, scratch / f"spool-{table.name}")
     checked.spool.mkdir(parents=True, exist_ok=True)
-    checked.refuse("missing_file", f"{table.file}: {known.meaning} {known.remedy}")
+    checked.findings.append(about_file("missing_file", table.file))
     return FileOutcome(table.file, table, Counts(), checked)
 
 
@@ -177,64 +182,65 @@ def _lacks_core(outcome: Outcome) -> bool:
 
 
 def _apply(session: Session, request: Request, outcome: Outcome, progress: Progress) -> None:
-    loads: list[tuple[FileOutcome, TableLoad]] = []
-    for file in outcome.files:
-        if not file.refused and file.opened is not None:
-            table_load = TableLoad(
-                session,
-                file.checked,
-                file.opened.mode,
-                request.district_id,
-                request.day,
-                request.drop_id,
-            )
-            table_load.compare()
-            file.counts = table_load.counts
-            outcome.breaches += breaches(table_load, request.options)
-            loads.append((file, table_load))
-    outcome.hold_reason = _hold_reason(session, request, outcome, loads)
-    hold = bool(outcome.hold_reason)
     schools = request.options.schools
     stage_schools(session, schools)
     references = References(session, request.source, request.district_id, schools)
+    loads = [(file, _compared(session, request, file)) for file in _in_order(request, outcome)]
+    references.find_left_behind([table_load for _, table_load in loads])
+    for file, table_load in loads:
+        outcome.breaches += breaches(table_load, request.options)
+        if ids_look_replaced(table_load):
+            file.checked.findings.append(about_file("ids_replaced", file.name))
+    outcome.hold_reason = _hold_reason(session, request, outcome, loads)
+    hold = bool(outcome.hold_reason)
     session.run(
         "delete from ops.held_changes where district_id = $district and source = $source",
         district=request.district_id,
         source=request.source.name,
     )
-    lost: list[str] = []
     for file, table_load in loads:
-        progress(f"loading {file.table.full_name}")
-        references.take_out(table_load)
-        table_load.apply(hold)
-        session.analyze(file.table.full_name)
-        references.warn(table_load)
-        references.close_orphans(table_load, lost)
+        if not file.refused:
+            progress(f"loading {file.table.full_name}")
+            references.take_out(table_load)
+            table_load.apply(hold)
+            session.analyze(file.table.full_name)
+            references.warn(table_load)
+        if not hold:
+            references.close_left_behind(table_load)
         table_load.mark_doubtful()
         if hold and table_load.removals:
             table_load.record_held(request.source.name, outcome.hold_reason)
-        if file.counts.removed:
-            lost.append(file.table.name)
-    _close_in_untouched(session, request, outcome, references, lost)
-    for _, table_load in loads:
-        table_load.clean_up()
 
 
-def _close_in_untouched(
-    session: Session,
-    request: Request,
-    outcome: Outcome,
-    references: References,
-    lost: list[str],
-) -> None:
-    """Tables whose file did not come still lose rows that name a record which left."""
-    for file in outcome.files:
-        if lost and file.refused:
-            kept = TableLoad(
-                session, file.checked, "bulk", request.district_id, request.day, request.drop_id
-            )
-            kept.counts = file.counts
-            references.close_orphans(kept, lost)
+def _in_order(request: Request, outcome: Outcome) -> list[FileOutcome]:
+    """Files in the order in which their tables load; a table follows those it refers to."""
+    order = [table.name for table in request.source.tables]
+    return sorted(outcome.files, key=lambda file: order.index(file.table.name))
+
+
+def _compared(session: Session, request: Request, file: FileOutcome) -> TableLoad:
+    """A refused file compares as a delivery of nothing: its table keeps its rows, but those that
+    name a record which leaves today leave with it."""
+    if file.refused or file.opened is None:
+        nothing = CheckedFile(file.table, file.name, file.checked.spool / "nothing")
+        nothing.spool.mkdir(parents=True, exist_ok=True)
+        kept = TableLoad(
+            session, nothing, "delta", request.district_id, request.day, request.drop_id
+        )
+        kept.compare()
+        kept.counts = file.counts
+        return kept
+    table_load = TableLoad(
+        session,
+        file.checked,
+        file.opened.mode,
+        request.district_id,
+        request.day,
+        request.drop_id,
+    )
+    table_load.compare()
+    file.counts = table_load.counts
+    return table_load
 
 
 def _hold_reason(
@@ -244,7 +250,9 @@ def _hold_reason(
     loads: list[tuple[FileOutcome, TableLoad]],
 ) -> str:
     """Why the removals of this delivery wait, or ""."""
-    if REMOVALS in request.approvals or not any(load.removals for _, load in loads):
+    if REMOVALS in request.approvals:
+        return ""
+    if not outcome.breaches and not any(load.removals for _, load in loads):
         return ""
     if request.options.removals_paused:
         return "removals are paused for this district"

@@ -40,7 +40,6 @@ class References:
             else:
                 missing = self._rows(load, "")
             self._reject(load, column, missing)
-            load.run("drop table orphans")
 
     def warn(self, load: TableLoad) -> None:
         """List rows of this delivery whose other references do not resolve."""
@@ -49,37 +48,51 @@ class References:
                 continue
             self._find_orphans(load, column)
             self._warn(load, column, self._rows(load, ""))
-            load.run("drop table orphans")
 
-    def close_orphans(self, load: TableLoad, lost: Sequence[str]) -> None:
-        """Close rows that hold only thanks to records that just left (tables named in `lost`)."""
+    def find_left_behind(self, loads: Sequence[TableLoad]) -> None:
+        """Which rows could not stay if what is gone went, table by table in their order.
+
+        The guard counts them, so that a lost school cannot take its classes along unseen.
+        """
+        by_name = {load.table.name: load for load in loads}
+        for load in loads:
+            for column in _referring(load.table, required=True):
+                target = by_name.get(column.references.table if column.references else "")
+                if target is None or column.kind == "id_list":
+                    continue
+                load.run(
+                    f"""insert into {{left_behind}}
+                    select t.{{key}}, t.row_hash from {{table}} t
+                    where {{open}} and t.{column.name} in (
+                            select {target.sql("{key}")} from {target.sql("{gone}")}
+                            union select {target.sql("{key}")} from {target.sql("{left_behind}")})
+                        and t.{{key}} not in (select {{key}} from {{gone}})
+                        and t.{{key}} not in (select {{key}} from {{left_behind}})"""
+                )
+
+    def close_left_behind(self, load: TableLoad) -> None:
+        """Close rows that hold only thanks to records that just left."""
+        if not load.value("select count(*) from {left_behind}"):
+            return
         for column in _referring(load.table, required=True):
-            target = column.references.table if column.references else ""
-            if target in lost and column.kind != "id_list":
-                self._find_left_behind(load, column, self.source.table(target))
-                self._close(load, column)
-                load.run("drop table left_behind")
+            if column.references is not None and column.kind != "id_list":
+                target = self.source.table(column.references.table)
+                self._close(load, column, target)
 
-    def _find_left_behind(self, load: TableLoad, column: Column, target: Table) -> None:
-        """Temporary table `left_behind`: key and text hash of rows whose target left today."""
-        load.run(
-            f"""create temp table left_behind as
-            select t.{{key}} as record_id, t.row_hash from {{table}} t
-            where {{open}} and t.{column.name} in (
-                select c.{target.key} from {target.full_name} c
-                where c.district_id = $district and c.valid_to = $day and not exists (
-                    select 1 from {target.full_name} x where x.district_id = $district
-                    and x.valid_to is null and x.{target.key} = c.{target.key}))"""
+    def _close(self, load: TableLoad, column: Column, target: Table) -> None:
+        """Rows left behind that were changed today to name another record stay."""
+        broken = (
+            "{open} and t.{key} in (select {key} from {left_behind})"
+            f" and t.{column.name} is not null"
+            f" and not exists ({self._target(target.name, f't.{column.name}')})"
         )
-
-    def _close(self, load: TableLoad, column: Column) -> None:
-        orphans = self.session.frame("select record_id, row_hash from left_behind")
+        orphans = self.session.frame(
+            load.sql(f"select t.{{key}} as record_id, t.row_hash from {{table}} t where {broken}"),
+            **load.parameters,
+        )
         if not orphans.height:
             return
-        load.counts.removed += load.run(
-            "update {table} as t set valid_to = $day"
-            " where {open} and t.{key} in (select record_id from left_behind)"
-        )
+        load.counts.removed += load.run(f"update {{table}} as t set valid_to = $day where {broken}")
         lines = load.checked.known.lines_of(orphans["row_hash"].to_numpy())
         present = orphans.with_columns(pl.Series("line", lines)).filter(pl.col("line") > 0)
         load.findings.add("reference_missing", present.select("line", "record_id"), column.name)
@@ -124,12 +137,13 @@ class References:
         return False
 
     def _find_orphans(self, load: TableLoad, column: Column) -> None:
-        """Temporary table `orphans`: line, record_id, reference, total, missing."""
+        """Fill `orphans`: line, record_id, reference, total and missing items."""
+        load.run("delete from {orphans}")
         target = column.references.table if column.references else ""
         name = column.name
         if column.kind != "id_list":
             load.run(
-                f"""create temp table orphans as
+                f"""insert into {{orphans}}
                 select s.line, s.{{key}} as record_id, s.{name} as reference, 1 as total,
                     1 as missing
                 from {{staged}} s
@@ -138,7 +152,7 @@ class References:
             )
             return
         load.run(
-            f"""create temp table orphans as
+            f"""insert into {{orphans}}
             select line, record_id, min(reference) as reference, count(*) as total,
                 count(*) filter (where not found) as missing
             from (
@@ -156,19 +170,28 @@ class References:
         )
 
     def _rows(self, load: TableLoad, where: str) -> pl.DataFrame:
-        return self.session.frame(f"select line, record_id, reference from orphans {where}")
+        return self.session.frame(
+            load.sql(f"select line, record_id, reference from {{orphans}} {where}")
+        )
 
     def _reject(self, load: TableLoad, column: Column, rows: pl.DataFrame) -> None:
         if not rows.height:
             return
         where = "where total = missing" if column.kind == "id_list" else ""
-        load.run(f"insert into {{out}} select line from orphans {where}")
+        load.run(f"insert into {{out}} select line from {{orphans}} {where}")
         target = column.references.table if column.references else ""
         table = self.source.table(target)
+        known = (
+            f"select x.{table.key} as id from {table.full_name} x"
+            " where x.district_id = $district and x.valid_to is null"
+        )
+        if self._is_schools(table):
+            known += " union all select k.school_id from known_schools k"
         zeros = self.session.frame(
-            f"select o.line from orphans o join (select distinct ltrim(x.{table.key}, '0') as bare"
-            f" from {table.full_name} x where x.district_id = $district and x.valid_to is null) t"
-            " on t.bare = ltrim(o.reference, '0')",
+            load.sql(
+                "select o.line from {orphans} o where ltrim(o.reference, '0') in"
+                f" (select ltrim(known.id, '0') from ({known}) known)"
+            ),
             district=self.district_id,
         )
         lost = rows.join(zeros.unique(), on="line", how="semi")
@@ -184,7 +207,7 @@ class References:
             return
         load.findings.add("reference_unknown", rows.select("line", "record_id"), column.name)
         load.counts.warnings["reference_unknown"] += rows.height
-        load.run("insert into {doubtful} select line from orphans")
+        load.run("insert into {doubtful} select line from {orphans}")
 
 
 def _referring(table: Table, required: bool) -> list[Column]:
@@ -197,8 +220,8 @@ def _referring(table: Table, required: bool) -> list[Column]:
 
 def stage_schools(session: Session, schools: Mapping[str, str]) -> None:
     """The configured schools as temporary table `known_schools` (`school_id`)."""
-    session.run("drop table if exists known_schools")
-    session.run("create temp table known_schools (school_id varchar)")
+    session.run("create temp table if not exists known_schools (school_id varchar)")
+    session.run("delete from known_schools")
     if schools:
         session.run(
             "insert into known_schools select unnest(string_to_array($ids, ','))",

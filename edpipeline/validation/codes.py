@@ -335,13 +335,6 @@ _ALL = (
         "Check with the source system before approving the removals.",
     ),
     Code(
-        "rows_not_rechecked",
-        "file",
-        "warning",
-        "Warnings of rows that did not change stand in the report of an earlier drop.",
-        "Nothing.",
-    ),
-    Code(
         "manifest_wrong",
         "delivery",
         "warning",

@@ -17,7 +17,14 @@ import psycopg
 import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
-from edpipeline.errors import BadCredentials, Busy, ConnectionLost, Transient
+from edpipeline.errors import (
+    BadCredentials,
+    Busy,
+    ConnectionLost,
+    EdpipelineError,
+    Permanent,
+    Transient,
+)
 from edpipeline.warehouse.engine import PARAMETER, Session, Warehouse, used
 
 COPY_ROWS = 200_000
@@ -77,8 +84,8 @@ class PostgresSession(Session):
     def stage(self, name: str, files: Sequence[Path], columns: Mapping[str, str]) -> None:
         """A temporary table, filled by COPY. See `Session.stage`."""
         typed = ", ".join(f"{column} {kind}" for column, kind in columns.items())
-        self.run(f"drop table if exists {name}")
-        self.run(f"create temp table {name} ({typed}) on commit drop")
+        self.run(f"create temp table if not exists {name} ({typed}) on commit drop")
+        self.run(f"truncate {name}")
         names = ", ".join(columns)
         statement = f"copy {name} ({names}) from stdin (format csv, null '')"
         with self._connection.cursor() as cursor, cursor.copy(statement) as copy:  # type: ignore[arg-type]
@@ -149,26 +156,36 @@ class PostgresWarehouse(Warehouse):
         except psycopg.OperationalError as error:
             raise _explained(error, self.describe()) from None
         try:
-            with connection:
-                connection.execute("set time zone 'UTC'")
-                connection.execute("set local client_min_messages = warning")
-                yield PostgresSession(connection, self._wait)
-        except psycopg.errors.DiskFull:
-            raise Transient(
+            connection.execute("set time zone 'UTC'")
+            connection.execute("set local client_min_messages = warning")
+            yield PostgresSession(connection, self._wait)
+            connection.commit()
+        except psycopg.Error as error:
+            raise self._told(error, lost=connection.broken) from None
+        finally:
+            connection.close()
+
+    def _told(self, error: psycopg.Error, lost: bool) -> EdpipelineError:
+        """The error in our words: psycopg's own text may show values of rows."""
+        if isinstance(error, psycopg.errors.DiskFull):
+            return Transient(
                 f"the disk of {self.describe()} is full; nothing was changed. Free some space;"
                 " it is tried again"
-            ) from None
-        except psycopg.OperationalError as error:
-            raise ConnectionLost(
+            )
+        if lost or isinstance(error, psycopg.errors.AdminShutdown):
+            return ConnectionLost(
                 f"the connection to {self.describe()} was lost; nothing was changed"
-                f" ({type(error).__name__})"
-            ) from None
+            )
+        return Permanent(
+            f"PostgreSQL refused a statement ({type(error).__name__}, {error.sqlstate}); nothing"
+            " was changed. This is a fault of edpipeline: please report it"
+        )
 
 
 def _explained(error: psycopg.OperationalError, place: str) -> BadCredentials | ConnectionLost:
     """psycopg's own text is not shown: it may name the user or hold part of the URL."""
     text = str(error).lower()
-    if "authentication" in text or "role" in text or "database" in text and "exist" in text:
+    if "authentication" in text or "role" in text or ("database" in text and "exist" in text):
         return BadCredentials(
             f"{place} refused the connection: check user, password and database in"
             " EDPIPELINE_WAREHOUSE"

@@ -1,0 +1,114 @@
+"""`make bench`: district and large; `make bench ARGS=state` adds 40 million enrollments.
+
+`ARGS="--no-postgres large"` and the like choose what runs. Prints a Markdown table.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import measured
+from edpipeline.sandbox import roster
+from edpipeline.sandbox.postgres_server import postgres_server
+
+SIZES = {"district": roster.DISTRICT, "large": roster.LARGE, "state": roster.STATE}
+REPEATS = {"district": 3, "large": 3, "state": 1}
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Median seconds and highest peak memory of one thing."""
+
+    seconds: float
+    peak_mb: float
+
+
+def run(name: str, work: Path, night: int, *arguments: str) -> Measurement:
+    """Run one measured thing in a fresh process."""
+    command = [sys.executable, "-m", "benchmarks.measured", name, str(work), str(night)]
+    done = subprocess.run([*command, *arguments], check=True, capture_output=True, text=True)
+    return Measurement(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def median(found: Sequence[Measurement]) -> Measurement:
+    """The median by seconds, with the highest peak."""
+    ordered = sorted(found, key=lambda m: m.seconds)
+    return Measurement(ordered[len(ordered) // 2].seconds, max(m.peak_mb for m in found))
+
+
+@contextmanager
+def world(size: roster.Size) -> Iterator[Path]:
+    """A folder with two nights of a synthetic district, written and landed."""
+    with tempfile.TemporaryDirectory(prefix="edpipeline-bench-") as folder:
+        work = Path(folder)
+        (work / "schools.json").write_text(json.dumps(roster.schools(size)))
+        for night in (0, 1):
+            roster.write_roster(work / f"night-{night}", size, night=night, change=0.01)
+            measured.land(work, night)
+        yield work
+
+
+def duckdb_rows(name: str, work: Path) -> list[list[str]]:
+    """First load and next evening on DuckDB, each beside the floor measured around it."""
+    floors, firsts, nexts = [], [], []
+    for _ in range(REPEATS[name]):
+        floors.append(run("floor_duckdb", work, 0))
+        (work / "floor.duckdb").unlink()
+        (work / "warehouse.duckdb").unlink(missing_ok=True)
+        firsts.append(run("load_duckdb", work, 0))
+        nexts.append(run("load_duckdb", work, 1))
+    floor = median(floors)
+    return [
+        row(name, "DuckDB bare typed CTAS (the floor)", floor, floor),
+        row(name, "first load, validated, history", median(firsts), floor),
+        row(name, "next evening, 1 % changed", median(nexts), floor),
+    ]
+
+
+def postgres_rows(name: str, work: Path) -> list[list[str]]:
+    """The same on PostgreSQL, beside a bare COPY."""
+    with postgres_server() as url:
+        floor = run("floor_postgres", work, 0, url)
+        first = run("load_postgres", work, 0, url)
+        following = run("load_postgres", work, 1, url)
+    return [
+        row(name, "PostgreSQL bare COPY", floor, floor),
+        row(name, "first load, PostgreSQL", first, floor),
+        row(name, "next evening, PostgreSQL", following, floor),
+    ]
+
+
+def row(size: str, what: str, found: Measurement, floor: Measurement) -> list[str]:
+    """One line of the table."""
+    ratio = found.seconds / floor.seconds
+    return [size, what, f"{found.seconds:.1f}", f"{ratio:.2f}", f"{found.peak_mb:,.0f}"]
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Measure the sizes that are asked for and print the table."""
+    chosen = [name for name in SIZES if name in arguments] or ["district", "large"]
+    lines = []
+    for name in chosen:
+        print(f"{name}: writing two nights ...", file=sys.stderr, flush=True)
+        with world(SIZES[name]) as work:
+            print(f"{name}: measuring ...", file=sys.stderr, flush=True)
+            lines += duckdb_rows(name, work)
+            if "--no-postgres" not in arguments and name != "state":
+                lines += postgres_rows(name, work)
+            shutil.rmtree(work / "scratch", ignore_errors=True)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    print(f"{os.cpu_count()} cores, {memory:.0f} GiB of memory; medians; ratio to the floor\n")
+    print("| size | what | seconds | ratio | peak MB |\n|---|---|---:|---:|---:|")
+    for line in lines:
+        print("| " + " | ".join(line) + " |")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
