@@ -19,6 +19,9 @@ from edpipeline.errors import BadDelivery
 PIECE = 1 << 25
 """Bytes read at once (32 MiB): large enough to be columnar, small enough to bound memory."""
 
+LONGEST_HEADER = 1 << 20
+"""Bytes in which the first line must end."""
+
 ENCODINGS = {"utf-8": "utf-8", "windows-1252": "cp1252", "iso-8859-1": "latin-1"}
 """Encodings by the name people use, with Python's codec."""
 
@@ -82,7 +85,8 @@ def inspect(path: Path, name: str, allowed_encodings: Sequence[str] = ()) -> Dia
     """How the file is written, from all of its bytes; `name` is what people call it.
 
     `allowed_encodings` are tried in order when the bytes are not UTF-8 (names of `ENCODINGS`).
-    Raises `Unreadable` (`empty_file`, `not_text`, `bad_encoding`, `mixed_line_ends`).
+    Raises `Unreadable` (`empty_file`, `not_text`, `bad_encoding`, `mixed_line_ends`,
+    `truncated`).
     """
     counts = _count_bytes(path)
     if counts.size == 0:
@@ -107,13 +111,17 @@ def inspect(path: Path, name: str, allowed_encodings: Sequence[str] = ()) -> Dia
 def header(path: Path, name: str, dialect: Dialect) -> Header:
     """The header line, split into names as written (surrounding blanks and quotes removed).
 
-    Raises `Unreadable` (`no_header`) where the first line is blank.
+    Raises `Unreadable` (`no_header`) where the first line is blank or does not end.
     """
     with path.open("rb") as file:
         start = len(BOM) if dialect.has_bom else 0
         file.seek(start)
-        raw = file.read(1 << 20)
+        raw = file.read(LONGEST_HEADER)
     end = raw.find(dialect.line_end.encode())
+    if end < 0 and len(raw) == LONGEST_HEADER:
+        raise Unreadable(
+            "no_header", f"{name} has no line end near its start: it is no table with a header", 1
+        )
     line = raw if end < 0 else raw[:end]
     text = line.decode(ENCODINGS[dialect.encoding])
     if not text.strip():
@@ -208,6 +216,8 @@ def _looks_binary(start: bytes) -> str:
     head = start.removeprefix(BOM).lstrip()[:64].lower()
     if head.startswith((b"<!doctype", b"<html", b"<?xml")):
         return "a web page"
+    if b"\x00" in start[:2]:
+        return "UTF-16 text"
     return "binary data" if b"\x00\x00" in start[:4096] else ""
 
 
@@ -235,6 +245,10 @@ def _line_end(name: str, counts: _Counts) -> str:
     lone_cr, lone_lf = counts.cr - counts.crlf, counts.lf - counts.crlf
     kinds = {"\r\n": counts.crlf, "\r": lone_cr, "\n": lone_lf}
     present = [kind for kind, count in kinds.items() if count]
+    if counts.crlf and lone_cr == 1 and not lone_lf and counts.last == b"\r":
+        raise Unreadable(
+            "truncated", f"{name} was cut off inside of its last line end: send it again"
+        )
     if len(present) > 1:
         words = {"\r\n": "CR LF", "\r": "CR", "\n": "LF"}
         found = ", ".join(f"{kinds[kind]} x {words[kind]}" for kind in present)
@@ -332,7 +346,7 @@ def _read_csv(
     data: bytes, names: list[str], eol: str, separator: str = ",", quote: str | None = None
 ) -> pl.DataFrame:
     return pl.read_csv(
-        data,
+        BOM + data if data.startswith(BOM) else data,  # polars takes one off, wherever we cut
         has_header=False,
         schema=dict.fromkeys(names, pl.String),
         separator=separator,

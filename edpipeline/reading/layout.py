@@ -52,7 +52,7 @@ def match(names: Sequence[str], table: Table, edition: Edition, ignored: Sequenc
             repeated.append(name)
         if column is not None and column.header != name:
             renamed.append(f"{name} as {column.header}")
-        if column is None and name not in ignored:
+        if column is None and not _is_ignored(name, ignored):
             extra.append(name or f"(column {position} has no name)")
         columns.append(column)
     missing = [column for column in known if column not in columns]
@@ -88,15 +88,19 @@ def _lookups(columns: Sequence[Column]) -> tuple[dict[str, Column], dict[str, Co
     return exact, folded
 
 
+def _is_ignored(name: str, ignored: Sequence[str]) -> bool:
+    return bool(
+        {name.casefold(), PREFIX.sub("", name).casefold()} & {n.casefold() for n in ignored}
+    )
+
+
 def _find(
     name: str, exact: dict[str, Column], folded: dict[str, Column], ignored: Sequence[str]
 ) -> Column | None:
     """As written, then without its prefix, then without regard to case."""
-    if name in ignored or name.casefold().startswith("metadata."):
+    if _is_ignored(name, ignored) or name.casefold().startswith("metadata."):
         return None
     bare = PREFIX.sub("", name)
-    if bare in ignored:
-        return None
     for candidate in (name, bare):
         if candidate in exact:
             return exact[candidate]
