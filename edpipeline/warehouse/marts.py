@@ -51,21 +51,8 @@ class Mart:
         return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
 
     def of_district(self) -> str:
-        """The SELECT with every input narrowed to the district of the parameter `$district`.
-
-        No planner of either database pushes the district through every window and every common
-        table expression; a narrowed input leaves it nothing to find out.
-        """
-        sql = self.sql
-        for table in self.depends_on:
-            narrowed = rf"\1 (select * from {table} where district_id = $district)"
-            sql, count = re.subn(rf"\b(from|join)\s+{re.escape(table)}\b", narrowed, sql)
-            if count != len(re.findall(rf"\b{re.escape(table)}\b", self.sql)):
-                raise BadConfiguration(
-                    f"sql/marts/{self.name}.sql: write `from {table} alias` or `join {table} alias`"
-                    " wherever it is read, and the alias before its columns"
-                )
-        return sql
+        """The SELECT with every input narrowed to the district of the parameter `$district`."""
+        return narrowed(self.sql, self.depends_on, f"sql/marts/{self.name}.sql")
 
 
 def marts(sql_folder: Path) -> list[Mart]:
@@ -106,7 +93,7 @@ def _mart(path: Path) -> Mart:
         sql=sql,
         grain=grain.strip(),
         columns={name: CLASS_AT_END.sub("", text) for name, text in described.items()},
-        depends_on=_tables_read(sql, path.name),
+        depends_on=tables_read(sql, path.name),
         key=tuple(part.strip() for part in key.split(",")),
         personal=_personal(described, path.name),
         notes=notes,
@@ -139,7 +126,8 @@ def _personal(described: Mapping[str, str], file: str) -> dict[str, Personal]:
     return classes
 
 
-def _tables_read(sql: str, file: str) -> tuple[str, ...]:
+def tables_read(sql: str, file: str) -> tuple[str, ...]:
+    """What a SELECT reads, as `schema.table`; raises `BadConfiguration` where it is none."""
     import duckdb
 
     with duckdb.connect() as connection:
@@ -149,6 +137,25 @@ def _tables_read(sql: str, file: str) -> tuple[str, ...]:
             raise BadConfiguration(f"{file} is not a SELECT: {error}") from error
     # DuckDB gives an aliased table as `schema.table AS alias`.
     return tuple(sorted({re.split(r"\s+as\s+", name, flags=re.I)[0] for name in names}))
+
+
+def narrowed(sql: str, tables: Sequence[str], file: str) -> str:
+    """A SELECT with every input narrowed to the district of the parameter `$district`.
+
+    No planner of either database pushes the district through every window and every common table
+    expression; a narrowed input leaves it nothing to find out.
+    """
+    narrow = sql
+    for table in tables:
+        of_district = rf"\1 (select * from {table} where district_id = $district)"
+        pattern = rf"\b{re.escape(table)}\b"
+        narrow, count = re.subn(rf"\b(from|join)\s+{pattern}", of_district, narrow)
+        if count != len(re.findall(pattern, sql)):
+            raise BadConfiguration(
+                f"{file}: write `from {table} alias` or `join {table} alias` wherever it is read,"
+                " and the alias before its columns"
+            )
+    return narrow
 
 
 def refill_district(warehouse: Warehouse, sql_folder: Path, district_id: str) -> dict[str, int]:

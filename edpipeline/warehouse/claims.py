@@ -1,0 +1,72 @@
+"""Claims about the tables: one SELECT per file of sql/tests, which must return no row.
+
+The file's name is `<table>__<claim>`; its opening comment says the claim as sentences. A claim's
+first column is the district.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edpipeline.errors import BadConfiguration
+from edpipeline.warehouse.engine import Session, Warehouse
+from edpipeline.warehouse.marts import narrowed, tables_read
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Something that always holds of the tables."""
+
+    name: str
+    """The file's name: `<table>__<claim>`."""
+    says: str
+    sql: str
+    """The SELECT of what contradicts the claim, over every district."""
+    depends_on: tuple[str, ...]
+
+    @property
+    def table(self) -> str:
+        """The table it is about, without its schema."""
+        return self.name.partition("__")[0]
+
+    def of_district(self) -> str:
+        """The SELECT with every input narrowed to the district of the parameter `$district`."""
+        return narrowed(self.sql, self.depends_on, f"sql/tests/{self.name}.sql")
+
+
+def claims(sql_folder: Path) -> list[Claim]:
+    """Every claim of the folder's `tests`, by name. Raises `BadConfiguration`."""
+    return [_claim(path) for path in sorted((sql_folder / "tests").glob("*.sql"))]
+
+
+def _claim(path: Path) -> Claim:
+    lines = path.read_text("utf-8").splitlines()
+    end = next((at for at, line in enumerate(lines) if not line.startswith("--")), len(lines))
+    says = " ".join(line.removeprefix("--").strip() for line in lines[:end]).strip()
+    sql = "\n".join(lines[end:]).strip().rstrip(";")
+    if "__" not in path.stem or not says or not sql:
+        raise BadConfiguration(
+            f"{path.name}: a claim is named <table>__<claim>.sql, opens with a comment that says"
+            " it, and holds one SELECT"
+        )
+    return Claim(path.stem, says, sql, tables_read(sql, path.name))
+
+
+def contradictions(session: Session, claim: Claim, district_id: str | None = None) -> int:
+    """How many rows of a district, or of all, contradict a claim."""
+    if district_id is None:
+        return int(session.value(f"select count(*) from ({claim.sql}) found"))
+    return int(
+        session.value(f"select count(*) from ({claim.of_district()}) found", district=district_id)
+    )
+
+
+def broken_claims(
+    warehouse: Warehouse, found: Sequence[Claim], district_id: str | None = None
+) -> dict[str, int]:
+    """Rows that contradict, by name of the claim; claims that hold are left out."""
+    with warehouse.transaction() as session:
+        if warehouse.url.startswith("postgres"):
+            session.run("set local enable_nestloop = off")  # as in marts: windows look small to it
+        counts = {claim.name: contradictions(session, claim, district_id) for claim in found}
+    return {name: count for name, count in counts.items() if count}
