@@ -182,9 +182,8 @@ def _lacks_core(outcome: Outcome) -> bool:
 
 
 def _apply(session: Session, request: Request, outcome: Outcome, progress: Progress) -> None:
-    schools = request.options.schools
-    stage_schools(session, schools)
-    references = References(session, request.source, request.district_id, schools)
+    stage_schools(session, request.options.schools)
+    references = References(session, request.source, request.district_id)
     loads = [(file, _compared(session, request, file)) for file in _in_order(request, outcome)]
     references.find_left_behind([table_load for _, table_load in loads])
     for file, table_load in loads:

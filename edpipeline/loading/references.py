@@ -18,13 +18,10 @@ from edpipeline.warehouse.engine import Session
 class References:
     """The reference checks of one delivery."""
 
-    def __init__(
-        self, session: Session, source: Source, district_id: str, schools: Mapping[str, str]
-    ) -> None:
+    def __init__(self, session: Session, source: Source, district_id: str) -> None:
         self.session = session
         self.source = source
         self.district_id = district_id
-        self.schools = tuple(schools)
         self._has_targets: dict[str, bool] = {}
 
     def take_out(self, load: TableLoad) -> None:
@@ -103,13 +100,12 @@ class References:
     def _target(self, table: str, expression: str) -> str:
         """A subquery with a row where the expression names a record of the table."""
         target = self.source.table(table)
-        found = (
+        if self._is_schools(target):
+            return f"select 1 from known_schools k where k.school_id = {expression}"
+        return (
             f"select 1 from {target.full_name} x where x.district_id = $district"
             f" and x.valid_to is null and x.{target.key} = {expression}"
         )
-        if self._is_schools(target) and self.schools:
-            found += f" union all select 1 from known_schools k where k.school_id = {expression}"
-        return found
 
     def _is_schools(self, table: Table) -> bool:
         return table.name == "orgs"
@@ -119,13 +115,17 @@ class References:
         target = column.references.table if column.references else ""
         if target not in self._has_targets:
             table = self.source.table(target)
-            known = self.session.rows(
-                f"select 1 from {table.full_name} x where x.district_id = $district"
-                " and x.valid_to is null limit 1",
-                district=self.district_id,
-            )
-            schools = self._is_schools(table) and bool(self.schools)
-            self._has_targets[target] = bool(known) or schools
+            holding = f"from {table.full_name} where district_id = $district and valid_to is null"
+            if self._is_schools(table):
+                # Organisations have been loaded by now: they join the schools of the districts file.
+                self.session.run(
+                    f"insert into known_schools select {table.key} {holding}",
+                    district=self.district_id,
+                )
+                self.session.analyze("known_schools")
+                holding = "from known_schools"
+            known = self.session.rows(f"select 1 {holding} limit 1", district=self.district_id)
+            self._has_targets[target] = bool(known)
         if self._has_targets[target] or target == load.table.name:
             return True
         if load.value(f"select count(*) from {{staged}} s where s.{column.name} is not null"):
@@ -186,7 +186,7 @@ class References:
             " where x.district_id = $district and x.valid_to is null"
         )
         if self._is_schools(table):
-            known += " union all select k.school_id from known_schools k"
+            known = "select k.school_id as id from known_schools k"
         zeros = self.session.frame(
             load.sql(
                 "select o.line from {orphans} o where ltrim(o.reference, '0') in"
@@ -219,7 +219,7 @@ def _referring(table: Table, required: bool) -> list[Column]:
 
 
 def stage_schools(session: Session, schools: Mapping[str, str]) -> None:
-    """The configured schools as temporary table `known_schools` (`school_id`)."""
+    """The schools of the districts file as temporary table `known_schools` (`school_id`)."""
     session.run("create temp table if not exists known_schools (school_id varchar)")
     session.run("delete from known_schools")
     if schools:

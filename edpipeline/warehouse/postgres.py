@@ -27,6 +27,9 @@ from edpipeline.errors import (
 )
 from edpipeline.warehouse.engine import PARAMETER, Session, Warehouse, used
 
+WORK_MEMORY = "256MB"
+"""What one sort or hash of a load may take before it spills."""
+
 COPY_ROWS = 200_000
 """Rows turned into CSV at once: bounds memory whatever the file."""
 
@@ -46,8 +49,8 @@ class PostgresSession(Session):
     def _execute(self, sql: str, parameters: Mapping[str, Any]) -> psycopg.Cursor[tuple[Any, ...]]:
         found = used(sql, parameters)
         if not found:
-            return self._connection.execute(sql)  # type: ignore[arg-type]
-        return self._connection.execute(_positional(sql), found)  # type: ignore[arg-type]
+            return self._connection.execute(sql)
+        return self._connection.execute(_positional(sql), found)
 
     def run(self, sql: str, **parameters: Any) -> int:
         """See `Session.run`."""
@@ -73,7 +76,7 @@ class PostgresSession(Session):
         data = io.BytesIO()
         with self._connection.cursor() as cursor:
             statement = f"copy ({_positional(sql)}) to stdout"
-            with cursor.copy(statement, used(sql, parameters)) as copy:  # type: ignore[arg-type]
+            with cursor.copy(statement, used(sql, parameters)) as copy:
                 for block in copy:
                     data.write(block)
         if not data.tell():
@@ -88,7 +91,7 @@ class PostgresSession(Session):
         self.run(f"truncate {name}")
         names = ", ".join(columns)
         statement = f"copy {name} ({names}) from stdin (format csv, null '')"
-        with self._connection.cursor() as cursor, cursor.copy(statement) as copy:  # type: ignore[arg-type]
+        with self._connection.cursor() as cursor, cursor.copy(statement) as copy:
             for path in files:
                 for batch in parquet.ParquetFile(path).iter_batches(COPY_ROWS):
                     frame = pl.DataFrame(pl.from_arrow(batch)).select(list(columns))
@@ -158,6 +161,7 @@ class PostgresWarehouse(Warehouse):
         try:
             connection.execute("set time zone 'UTC'")
             connection.execute("set local client_min_messages = warning")
+            connection.execute(f"set local work_mem = '{WORK_MEMORY}'")
             yield PostgresSession(connection, self._wait)
             connection.commit()
         except psycopg.Error as error:
