@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -51,6 +52,8 @@ class Settings(BaseSettings):
     """The districts file."""
     sql: Folder = Field(default=Path(), validate_default=True)
     """The folder of control and mart SQL; with a checkout or a wheel there is nothing to set."""
+    first_day: date = date(2026, 7, 1)
+    """The first day of the first school year kept: Dagster shows no day before it."""
     scratch: Folder | None = None
     """Room for temporary files, as large as the largest delivery; the system's own by default."""
     memory_limit: str = Field(default="1GB", pattern=r"^\d+(\.\d+)? ?[KMGT]i?B$")
