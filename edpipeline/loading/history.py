@@ -63,7 +63,7 @@ def record(session: Session, entry: Entry, outcome: Outcome) -> None:
     )
     session.run(
         "delete from ops.rejected_rows where district_id = $district and source = $source"
-        " and delivery_day = $day",
+        " and delivery_day = $day and drop_id = $drop_id",
         **keys,
     )
     for position, file in enumerate(outcome.files):
@@ -206,6 +206,14 @@ def synced_days(session: Session, district_id: str, source: str, after: date) ->
     return {row[0] for row in rows}
 
 
+def report_of(session: Session, sync_id: str) -> SyncReport:
+    """The report of one sync; raises `NotFound` where there is none."""
+    found = load_reports(session, "sync_id = $sync_id", sync_id=sync_id)
+    if not found:
+        raise NotFound(f"no sync {sync_id} is in the history")
+    return found[0]
+
+
 def latest(session: Session, district_id: str, source: str, day: date) -> SyncReport:
     """The latest report for a day; raises `NotFound` where there is none."""
     found = load_reports(
@@ -220,14 +228,24 @@ def latest(session: Session, district_id: str, source: str, day: date) -> SyncRe
     return found[0]
 
 
-def approvals_of(session: Session, district_id: str, drop_id: str) -> list[str]:
-    """What people have approved about a drop."""
+def approvals_of(
+    session: Session, district_id: str, source: str, drop_id: str, day: date
+) -> set[str]:
+    """What people have approved that holds for a drop delivered on a day.
+
+    A first sync is approved once: any drop of that day or a later one is no longer the first.
+    """
     rows = session.rows(
-        "select what from ops.approvals where district_id = $district and drop_id = $drop_id",
+        "select a.what from ops.approvals a where a.district_id = $district"
+        " and a.source = $source and (a.drop_id = $drop_id or (a.what = 'first_sync' and exists ("
+        " select 1 from ops.sync_history h where h.district_id = a.district_id"
+        " and h.source = a.source and h.drop_id = a.drop_id and h.delivery_day <= $day)))",
         district=district_id,
+        source=source,
         drop_id=drop_id,
+        day=day,
     )
-    return [row[0] for row in rows]
+    return {row[0] for row in rows}
 
 
 def mirror_approvals(

@@ -38,8 +38,9 @@ class Sync:
     """The options of each delivery day, where they differ (pauses); replayed days keep theirs."""
 
     def load_day(self, day: date) -> SyncReport:
-        """Load what landed for the day, and replay later days; the day's report.
+        """Load what landed for the day, and replay later days; the report of its last delivery.
 
+        Where that delivery is refused, the one before it on the same day counts, if any did.
         Raises `NotFound` where nothing has landed for that day, `Busy` where the warehouse or
         the district is held by another load.
         """
@@ -55,10 +56,12 @@ class Sync:
             synced = history.synced_days(session, self.district_id, self.source.name, day)
             rewind(session, self.source, self.district_id, day)
             replayed = {d.day for d in deliveries if d.day in synced}
-            for each in sorted({day} | replayed):
-                of_day = [d for d in deliveries if d.day == each]
-                self._load_latest(session, of_day, replay_of=day if each != day else None)
-            return history.latest(session, self.district_id, self.source.name, day)
+            of_day = [d for d in deliveries if d.day == day]
+            sync_id = self._load_latest(session, of_day, replay_of=None)
+            for later in sorted(replayed - {day}):
+                of_day = [d for d in deliveries if d.day == later]
+                self._load_latest(session, of_day, replay_of=day)
+            return history.report_of(session, sync_id)
 
     def rebuild(self) -> list[SyncReport]:
         """Empty the district's tables of this source and load all that landed, day by day."""
@@ -75,8 +78,8 @@ class Sync:
             for day in sorted({delivery.day for delivery in deliveries}):
                 self.progress(f"rebuilding {day}")
                 of_day = [delivery for delivery in deliveries if delivery.day == day]
-                self._load_latest(session, of_day, replay_of=None)
-                reports.append(history.latest(session, self.district_id, self.source.name, day))
+                sync_id = self._load_latest(session, of_day, replay_of=None)
+                reports.append(history.report_of(session, sync_id))
         return reports
 
     def _deliveries(self, first: date) -> list[Delivery]:
@@ -84,13 +87,22 @@ class Sync:
 
     def _load_latest(
         self, session: Session, of_day: Sequence[Delivery], replay_of: date | None
-    ) -> None:
-        """The day's latest delivery that can be used counts; a refused one changes nothing."""
-        for delivery in reversed(of_day):
-            if not self._load_one(session, delivery, replay_of).refused:
-                return
+    ) -> str:
+        """The day's latest delivery that can be used counts; a refused one changes nothing.
 
-    def _load_one(self, session: Session, delivery: Delivery, replay_of: date | None) -> Outcome:
+        Returns the sync of the last delivery, whether it was used or not.
+        """
+        sync_ids = []
+        for delivery in reversed(of_day):
+            sync_id, outcome = self._load_one(session, delivery, replay_of)
+            sync_ids.append(sync_id)
+            if not outcome.refused:
+                break
+        return sync_ids[0]
+
+    def _load_one(
+        self, session: Session, delivery: Delivery, replay_of: date | None
+    ) -> tuple[str, Outcome]:
         started = datetime.now(UTC)
         drop = delivery.drop
         request = Request(
@@ -99,7 +111,9 @@ class Sync:
             district_id=self.district_id,
             day=delivery.day,
             drop_id=drop.drop_id,
-            approvals=history.approvals_of(session, self.district_id, drop.drop_id),
+            approvals=history.approvals_of(
+                session, self.district_id, self.source.name, drop.drop_id, delivery.day
+            ),
         )
         with (
             scratch_folder(self.scratch) as scratch,
@@ -114,7 +128,7 @@ class Sync:
                 sha256=sha256_by_name(drop.files),
             )
             history.record(session, entry, outcome)
-        return outcome
+        return entry.sync_id, outcome
 
     def _mirror_decisions(self, session: Session) -> None:
         """Approvals live in landing, so that a lost warehouse loses no decision; schools in the
