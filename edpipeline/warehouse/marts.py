@@ -7,7 +7,7 @@ drop grants and row-level security without a word.
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import get_args
@@ -34,7 +34,7 @@ class Mart:
     depends_on: tuple[str, ...]
     """What it reads, as `schema.table`, sorted; other marts among them."""
     key: tuple[str, ...] = ()
-    personal: Mapping[str, Personal] | None = None
+    personal: Mapping[str, Personal] = field(default_factory=dict)
     """Class of the columns that hold personal data."""
     notes: str = ""
     """What else the file says, such as how to ask about a day; Markdown."""

@@ -1,0 +1,220 @@
+"""Every mart and every claim, on both warehouses, over districts of every dialect."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import polars as pl
+import psycopg
+import pytest
+from polars.testing import assert_frame_equal
+
+from edpipeline.sandbox.roster import ONEROSTER_1_1, ONEROSTER_1_2, POWERSCHOOL
+from edpipeline.sources import source
+from edpipeline.warehouse.claims import Claim, broken_claims, claims, contradictions
+from edpipeline.warehouse.engine import Session, Warehouse
+from edpipeline.warehouse.marts import Mart, marts, refill_district
+from edpipeline_tests.warehouse.loaded import SQL, load_nights, prepared
+
+DIALECTS = {
+    "three_file": POWERSCHOOL,
+    "oneroster_1_1": ONEROSTER_1_1,
+    "oneroster_1_2": ONEROSTER_1_2,
+}
+MARTS = {mart.name: mart for mart in marts(SQL)}
+CLAIMS = {claim.name: claim for claim in claims(SQL)}
+DIFFERS_BY_THE_CLOCK = ("last_sync_at",)
+
+
+@pytest.fixture(scope="module", params=list(DIALECTS))
+def both(
+    request: pytest.FixtureRequest, postgres_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Warehouse, Warehouse]]:
+    """DuckDB and PostgreSQL with the same two nights loaded and the marts filled."""
+    folder = tmp_path_factory.mktemp(request.param)
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f"create database sql_{request.param}")
+        urls = (
+            f"duckdb:///{folder / 'warehouse.duckdb'}",
+            urlsplit(postgres_url)._replace(path=f"/sql_{request.param}").geturl(),
+        )
+        found = []
+        for position, url in enumerate(urls):
+            warehouse = prepared(url)
+            (folder / str(position)).mkdir()
+            load_nights(warehouse, folder / str(position), dialect=DIALECTS[request.param])
+            refill_district(warehouse, SQL, "demo")
+            found.append(warehouse)
+        yield (found[0], found[1])
+        connection.execute(f"drop database sql_{request.param} with (force)")
+
+
+def rows_of(warehouse: Warehouse, mart: Mart, relation: str) -> pl.DataFrame:
+    columns = [name for name in mart.columns if name not in DIFFERS_BY_THE_CLOCK]
+    with warehouse.transaction() as session:
+        frame = session.frame(f"select {', '.join(columns)} from {relation}")
+    return frame.sort(mart.key)
+
+
+@pytest.mark.parametrize("name", MARTS)
+def test_a_mart_is_the_same_on_both_warehouses(
+    both: tuple[Warehouse, Warehouse], name: str
+) -> None:
+    frames = [rows_of(warehouse, MARTS[name], f"marts.{name}") for warehouse in both]
+    assert frames[0].height > 0
+    assert_frame_equal(*frames)
+
+
+@pytest.mark.parametrize("name", MARTS)
+def test_a_refilled_mart_is_what_its_select_says_as_it_stands(
+    both: tuple[Warehouse, Warehouse], name: str
+) -> None:
+    for warehouse in both:
+        assert_frame_equal(
+            rows_of(warehouse, MARTS[name], f"marts.{name}"),
+            rows_of(warehouse, MARTS[name], f"({MARTS[name].sql}) computed"),
+        )
+
+
+def test_every_claim_holds(both: tuple[Warehouse, Warehouse]) -> None:
+    for warehouse in both:
+        assert broken_claims(warehouse, list(CLAIMS.values())) == {}
+        assert broken_claims(warehouse, list(CLAIMS.values()), "demo") == {}
+
+
+class _Undo(Exception):
+    pass
+
+
+OPEN_ENROLLMENT = (
+    "select min(sourced_id) from roster.enrollments where valid_to is null and role = 'student'"
+)
+COPY_VERSION = (
+    "insert into roster.{0} (district_id, sourced_id, status, valid_from, valid_to)"
+    " select district_id, sourced_id, status, cast(valid_from - interval '1 day' as date),"
+    " cast(valid_from + interval '1 day' as date) from roster.{0}"
+    " where sourced_id = (select min(sourced_id) from roster.{0} where valid_to is null)"
+)
+COPY_ROW = (
+    "insert into marts.{0} select * from marts.{0}"
+    " where {1} = (select min({1}) from marts.{0})"
+)
+DOCTORED = {
+    "dim_school__has_one_row_per_key": COPY_ROW.format("dim_school", "school_id"),
+    "dim_student__has_one_row_per_key": COPY_ROW.format("dim_student", "student_id"),
+    "dim_staff__has_one_row_per_key": COPY_ROW.format("dim_staff", "staff_id"),
+    "dim_class__has_one_row_per_key": COPY_ROW.format("dim_class", "class_id"),
+    "fct_enrollment__has_one_row_per_key": COPY_ROW.format("fct_enrollment", "enrollment_id"),
+    "rpt_sync_health__has_one_row_per_key": COPY_ROW.format("rpt_sync_health", "source"),
+    "users__hold_one_version_at_a_time": COPY_VERSION.format("users"),
+    "classes__hold_one_version_at_a_time": COPY_VERSION.format("classes"),
+    "enrollments__hold_one_version_at_a_time": COPY_VERSION.format("enrollments"),
+    "enrollments__name_users_that_hold": (
+        "update roster.enrollments set user_sourced_id = 'nobody'"
+        f" where sourced_id = ({OPEN_ENROLLMENT}) and valid_to is null"
+    ),
+    "enrollments__name_classes_that_hold": (
+        "update roster.enrollments set class_sourced_id = 'nothing'"
+        f" where sourced_id = ({OPEN_ENROLLMENT}) and valid_to is null"
+    ),
+    "sync_files__account_for_every_row": (
+        "update ops.sync_files set rows_unchanged = rows_unchanged + 1 where position = 0"
+    ),
+    "rejected_rows__list_every_rejected_row": (
+        "delete from ops.rejected_rows where code = 'bad_role' or line = (select max(line)"
+        " from ops.rejected_rows where severity = 'error')"
+    ),
+    "dim_school__is_named_where_the_roster_names_it": (
+        "insert into roster.orgs (district_id, sourced_id, status, type, name, valid_from)"
+        " values ('demo', '9999', 'active', 'school', 'Another Name', date '2027-01-01')"
+    ),
+    "dim_student__has_every_student_of_the_roster": (
+        "delete from marts.dim_student where student_id ="
+        " (select min(student_id) from marts.dim_student where is_current)"
+    ),
+    "dim_student__has_sane_days": (
+        "update marts.dim_student set last_seen_on = date '2020-01-01' where is_current"
+    ),
+    "dim_staff__has_sane_days": (
+        "update marts.dim_staff set last_seen_on = date '2020-01-01' where is_current"
+    ),
+    "dim_class__has_every_class_of_the_roster": (
+        "update marts.dim_class set is_current = false where is_current"
+    ),
+    "dim_class__is_in_a_known_school": "delete from marts.dim_school where school_id = '0101'",
+    "fct_enrollment__is_in_a_known_class_and_school": (
+        "delete from marts.dim_class where class_id ="
+        " (select min(class_id) from marts.fct_enrollment)"
+    ),
+    "fct_enrollment__is_of_a_known_person": (
+        "delete from marts.dim_student where student_id ="
+        " (select min(user_id) from marts.fct_enrollment where is_current and role = 'student')"
+    ),
+    "fct_enrollment__has_every_enrollment_of_the_roster": (
+        "delete from marts.fct_enrollment where enrollment_id ="
+        " (select min(enrollment_id) from marts.fct_enrollment where is_current)"
+    ),
+    "fct_enrollment__has_sane_flags": (
+        "update marts.fct_enrollment set valid_to = valid_from where is_current"
+    ),
+    "rpt_sync_health__has_every_source": (
+        "update marts.rpt_sync_health set last_delivery_day = date '2020-01-01'"
+    ),
+}
+"""A statement for each claim that makes it false."""
+
+
+def test_every_claim_has_its_contradiction() -> None:
+    assert set(DOCTORED) == set(CLAIMS)
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_a_claim_finds_what_contradicts_it(both: tuple[Warehouse, Warehouse], name: str) -> None:
+    for warehouse in both:
+        found = _found_after(warehouse, DOCTORED[name], CLAIMS[name])
+        assert found[0] > 0
+        assert found == (found[0], found[0], 0)
+
+
+def _found_after(warehouse: Warehouse, statement: str, claim: Claim) -> tuple[int, int, int]:
+    """Contradictions over all, of this district, and of another one; the statement is undone."""
+    counts: list[int] = []
+    with pytest.raises(_Undo), warehouse.transaction() as session:
+        session.run(statement)
+        counts += [contradictions(session, claim, only) for only in (None, "demo", "another")]
+        raise _Undo
+    return counts[0], counts[1], counts[2]
+
+
+def _personal_by_name() -> dict[str, str]:
+    return {
+        column.name: column.personal
+        for name in ("users", "demographics")
+        for column in source("oneroster").table(name).stored_columns
+        if column.personal != "none"
+    }
+
+
+@pytest.mark.parametrize("name", MARTS)
+def test_columns_taken_over_from_the_roster_keep_their_class_of_personal_data(name: str) -> None:
+    mart = MARTS[name]
+    rostered = _personal_by_name()
+    people = {"dim_student", "dim_staff"}
+    for column in mart.columns:
+        if name in people and column in rostered:
+            assert mart.personal.get(column) == rostered[column], column
+        if column in ("student_id", "staff_id", "user_id"):
+            assert mart.personal.get(column) == "direct"
+
+
+def test_a_claim_returns_the_district_first(both: tuple[Warehouse, Warehouse]) -> None:
+    def columns(session: Session, claim: Claim) -> list[str]:
+        return session.frame(f"select * from ({claim.sql}) found where false").columns
+
+    with both[0].transaction() as session:
+        assert {columns(session, claim)[0] for claim in CLAIMS.values()} == {"district_id"}
+
+
+def test_the_folder_holds_only_what_is_described() -> None:
+    names = {path.name for path in Path(SQL).rglob("*") if path.is_file()}
+    assert all(name.endswith((".sql", ".md")) for name in names)
