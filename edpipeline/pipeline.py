@@ -5,10 +5,11 @@ Nothing is connected before it is asked for.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
+from pathlib import Path
 
 from edpipeline import sources, windows
 from edpipeline.districts import (
@@ -21,7 +22,7 @@ from edpipeline.districts import (
 )
 from edpipeline.errors import EdpipelineError
 from edpipeline.landing import drop as landing
-from edpipeline.landing.drop import Delivery, shown
+from edpipeline.landing.drop import Arrived, Delivery, shown
 from edpipeline.landing.sftp import SftpAccount, connect, fetch, list_folder
 from edpipeline.landing.stability import (
     Finding,
@@ -140,20 +141,22 @@ class Pipeline:
         """Look into the district's folder and, where a delivery is complete and still, take it.
 
         `previous` is what the look before remembered; without one, what has landed is what is
-        remembered. With `wait_seconds` a second look follows the first one so much later, and
-        only then it is judged. Raises what the connection, landing and the districts file raise.
+        remembered. Files that may still be written are looked at again, every
+        `patience.min_seconds`, for as long as `wait_seconds`. Raises what the connection, landing
+        and the districts file raise.
         """
-        progress(f"looking into the folder of {district_id}")
+        patience = patience or LookSettings(patterns=self.source.arrives.patterns)
         account = self.account(district_id)
-        remembered = previous or self.remembered(district_id, at)
-        files = list_folder(account)
-        finding, seen = self.judge(district_id, remembered, files, at, patience)
-        if wait_seconds and finding.verdict is Verdict.GROWING:
-            progress(f"waiting {wait_seconds:.0f} s to see that the files stay as they are")
-            time.sleep(wait_seconds)
-            at += timedelta(seconds=wait_seconds)
-            files = list_folder(account)
-            finding, seen = self.judge(district_id, seen, files, at, patience)
+        last = at + timedelta(seconds=wait_seconds)
+        progress(f"looking into the folder of {district_id}")
+        memory = previous or self.remembered(district_id, at)
+        finding, seen = self.judge(district_id, memory, list_folder(account), at, patience)
+        while finding.verdict is Verdict.GROWING and at < last:
+            progress(f"waiting for {district_id}: its files may still be written")
+            pause = min(float(patience.min_seconds), (last - at).total_seconds())
+            time.sleep(pause)
+            at += timedelta(seconds=pause)
+            finding, seen = self.judge(district_id, seen, list_folder(account), at, patience)
         if finding.verdict is not Verdict.READY:
             return Arrival(finding.verdict, None, seen, describe(finding))
         day = self.delivery_day(district_id, at)
@@ -199,6 +202,43 @@ class Pipeline:
             progress("writing down what arrived")
             origin = f"sftp {account.describe()}"
             return landing.land(self.store, district_id, ROSTER, day, arrived, at, origin)
+
+    def receive(
+        self, district_id: str, paths: Mapping[str, Path], day: date, at: datetime
+    ) -> Delivery:
+        """Write down files of this machine, by the names they came with, as a delivery."""
+        arrived = [
+            Arrived(name, path, datetime.fromtimestamp(path.stat().st_mtime, UTC))
+            for name, path in paths.items()
+        ]
+        return landing.land(self.store, district_id, ROSTER, day, arrived, at, "by hand")
+
+    def is_synced(self, district_id: str, day: date) -> bool:
+        """Whether the day's latest delivery has been through a sync; True where none landed."""
+        landed = landing.deliveries(self.store, district_id, ROSTER, day, day)
+        if not landed:
+            return True
+        with self.warehouse.transaction() as session:
+            synced = session.value(
+                "select count(*) from ops.sync_history where district_id = $district"
+                " and source = $source and delivery_day = $day and drop_id = $drop_id",
+                district=district_id,
+                source=ROSTER,
+                day=day,
+                drop_id=landed[-1].drop.drop_id,
+            )
+        return bool(synced)
+
+    def refill(self, district_id: str, progress: Progress = silent) -> None:
+        """Compute the district's marts anew and publish them."""
+        from edpipeline.warehouse.marts import refill_district
+        from edpipeline.warehouse.publish import publish_district
+
+        settings = self.settings
+        progress("refilling the tables for analysts")
+        refill_district(self.warehouse, settings.sql, district_id)
+        progress("publishing the tables for analysts")
+        publish_district(self.warehouse, settings.published, settings.sql, district_id)
 
     def check(self, district_id: str, progress: Progress = silent) -> list[CheckResult]:
         """Whether everything a district's sync needs is right, and what to do where it is not."""

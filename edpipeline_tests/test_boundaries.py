@@ -51,7 +51,7 @@ ONLY_IMPORTED_BY = {
     "edpipeline.orchestration": RUNNERS,
     "edpipeline.definitions": RUNNERS - {"orchestration"},
     "edpipeline.sandbox": {"cli", "sandbox"},
-    "edpipeline.cli": {"__main__"},
+    "edpipeline.cli": {"__main__", "cli"},
 }
 
 ENVIRONMENT_READER = "settings"

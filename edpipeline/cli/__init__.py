@@ -1,0 +1,23 @@
+"""The `edpipeline` command: what a person types, and what a person reads.
+
+Belongs here: arguments, help, exit codes, tables and sentences. Each command asks the pipeline
+and shows the answer.
+
+Does not belong here: anything another program could want to do. That is in `pipeline`, `preview`
+and `approval`, which know no terminal.
+
+    application.py  the command itself: errors become a sentence and an exit code
+    terminal.py     tables, sentences, progress
+    roster.py       check, preview, sync, approve, rebuild
+    reports.py      history, report, dictionary
+    sandbox.py      sandbox demo, dev, up, deliver
+"""
+
+from edpipeline.cli import reports, roster, sandbox
+from edpipeline.cli.application import app
+
+roster.add_to(app)
+reports.add_to(app)
+app.add_typer(sandbox.app, name="sandbox")
+
+__all__ = ["app"]

@@ -1,0 +1,233 @@
+"""Commands that do something with a district's roster."""
+
+import getpass
+import sys
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edpipeline.approval import approve as record_approval
+from edpipeline.approval import find_waiting
+from edpipeline.cli import terminal
+from edpipeline.cli.application import (
+    ACT,
+    LATER,
+    CsvFile,
+    Day,
+    OneDistrict,
+    chosen,
+    exit_code,
+    open_pipeline,
+)
+from edpipeline.districts import District, load_options, roster_use
+from edpipeline.errors import EdpipelineError, Permanent
+from edpipeline.landing.stability import LookSettings, Verdict
+from edpipeline.loading.options import LoadOptions
+from edpipeline.loading.report import escaped
+from edpipeline.pipeline import Pipeline
+from edpipeline.preview import ANYBODY, delivered_files, preview_delivery
+
+SECONDS_BETWEEN_LOOKS = 10
+SECONDS_TO_WAIT = 90
+
+
+class Edition(StrEnum):
+    """Layouts a person may choose."""
+
+    AUTO = "auto"
+    ONEROSTER_1_1 = "oneroster_1_1"
+    ONEROSTER_1_2 = "oneroster_1_2"
+    THREE_FILE = "three_file"
+
+
+class What(StrEnum):
+    """What may be approved."""
+
+    FIRST_SYNC = "first_sync"
+    REMOVALS = "removals"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this module, in the order in which a district meets them."""
+    for command in (check, preview, sync, approve, rebuild):
+        app.command()(command)
+
+
+def check(district: OneDistrict = None) -> None:
+    """Check settings, secrets, SFTP accounts, landing and warehouse.
+
+    Each district's account is tried for real: host key, login, folder. Nothing is fetched.
+    """
+    pipeline = open_pipeline()
+    wrong = 0
+    for each in chosen(pipeline, district):
+        with terminal.working(f"checking {each.id}") as progress:
+            results = pipeline.check(each.id, progress)
+        terminal.show_checks(each.id, results)
+        wrong += sum(not result.ok for result in results)
+    if wrong:
+        raise typer.Exit(ACT)
+
+
+def preview(
+    paths: Annotated[list[Path], typer.Argument(help="A folder, CSV files, or a zip.")],
+    district: Annotated[
+        str | None,
+        typer.Option("--district", "-d", metavar="ID", help="Compare with what this district has."),
+    ] = None,
+    edition: Annotated[
+        Edition | None, typer.Option(help="The layout to read it as; else told from the files.")
+    ] = None,
+    csv: CsvFile = None,
+) -> None:
+    """Show what a delivery would come to. Nothing is written.
+
+    Works without any configuration. With --district, the district's settings hold and the
+    delivery is compared with its tables.
+
+    Exits with 1 where nothing of the delivery could be loaded.
+    """
+    pipeline = open_pipeline()
+    files = delivered_files(paths, pipeline.source.arrives.patterns)
+    now = datetime.now(UTC)
+    day = pipeline.delivery_day(district, now) if district else now.date()
+    options = load_options(pipeline.district(district), day) if district else LoadOptions()
+    with terminal.working("opening the delivery") as progress:
+        found = preview_delivery(
+            files,
+            pipeline.source,
+            replace(options, edition=edition.value) if edition else options,
+            day,
+            pipeline.settings.sql,
+            warehouse=pipeline.warehouse if district else None,
+            district_id=district or ANYBODY,
+            scratch=pipeline.settings.scratch,
+            progress=progress,
+        )
+    terminal.show_preview(found)
+    if csv is not None:
+        terminal.write_findings(csv, escaped(found.findings).write_csv())
+    if not found.usable:
+        raise typer.Exit(ACT)
+
+
+def sync(
+    district: OneDistrict = None,
+    day: Day = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", metavar="FOLDER", help="Take the delivery from here instead of SFTP."
+        ),
+    ] = None,
+) -> None:
+    """Fetch a delivery, write it down, load it, and show the report.
+
+    Looks into the district's SFTP folder, waits up to 90 seconds until a set that may still be
+    written stays as it is, and loads it as the delivery of today.
+
+    With --day, loads again what has landed for that day; with --from, what is in that folder is
+    the delivery.
+    """
+    pipeline = open_pipeline()
+    districts = chosen(pipeline, district)
+    if folder is not None and len(districts) != 1:
+        raise typer.BadParameter("--from needs --district: whose delivery is it?")
+    codes = []
+    for each in districts:
+        try:
+            codes.append(_sync_one(pipeline, each, day.date() if day else None, folder))
+        except EdpipelineError as error:
+            if len(districts) == 1:
+                raise
+            terminal.complain(f"{each.id}: {error}")
+            codes.append(exit_code(error))
+    if any(codes):
+        raise typer.Exit(ACT if ACT in codes else LATER)
+
+
+def approve(
+    drop: Annotated[str, typer.Argument(help="The drop's id, or its first 4 digits.")],
+    by: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Who decides; you, unless given.")
+    ] = None,
+    what: Annotated[
+        What | None, typer.Option(help="What is approved; else told from the drop.")
+    ] = None,
+    note: Annotated[str, typer.Option(metavar="TEXT", help="Why, for those who ask later.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Approve a first sync, or removals that wait; then load the drop.
+
+    The decision is kept with what landed and holds for this very drop.
+    """
+    pipeline = open_pipeline()
+    waiting = find_waiting(pipeline, drop, what)
+    before = waiting.report
+    words = "first sync" if waiting.what == What.FIRST_SYNC else "removals"
+    if sys.stdin.isatty() and not yes:
+        terminal.show_report(before)
+        typer.confirm(f"Approve the {words} of {before.district_id}, {before.day}?", abort=True)
+    with terminal.working("applying the decision") as progress:
+        after = record_approval(pipeline, waiting, by or _me(), note, progress)
+    terminal.say(f"Approved: the {words} of {before.district_id}, drop {before.drop_id}.")
+    terminal.show_report(after)
+
+
+def rebuild(district: OneDistrict = None) -> None:
+    """Empty the tables of a district, or of all, and load them again from what landed.
+
+    Gives the same tables back, with all that was approved; for a new warehouse, or a lost one.
+    """
+    pipeline = open_pipeline()
+    for each in chosen(pipeline, district):
+        with terminal.working(f"rebuilding {each.id}") as progress:
+            today = pipeline.delivery_day(each.id, datetime.now(UTC))
+            reports = pipeline.sync(each.id, today, progress).rebuild()
+            pipeline.refill(each.id, progress)
+        loaded = sum(report.applied for report in reports)
+        terminal.say(f"{each.id}: days that landed {len(reports)}, of these loaded {loaded}.")
+
+
+def _sync_one(pipeline: Pipeline, district: District, day: date | None, folder: Path | None) -> int:
+    """One district's sync; the exit code."""
+    now = datetime.now(UTC)
+    target = day or pipeline.delivery_day(district.id, now)
+    if roster_use(district).is_paused(target, "sync"):
+        terminal.say(f"{district.id}: the districts file pauses {target}; nothing was done.")
+        return 0
+    patterns = pipeline.source.arrives.patterns
+    with terminal.working(f"syncing {district.id}") as progress:
+        if folder is not None:
+            files = delivered_files([folder], patterns)
+            target = pipeline.receive(district.id, files, target, now).day
+        elif day is None:
+            patience = LookSettings(patterns=patterns, min_seconds=SECONDS_BETWEEN_LOOKS)
+            arrival = pipeline.deliver(district.id, now, None, SECONDS_TO_WAIT, patience, progress)
+            if arrival.delivery is not None:
+                target = arrival.delivery.day
+            elif pipeline.is_synced(district.id, target):
+                terminal.say(f"{district.id}: {arrival.message}.")
+                return _code_of(arrival.verdict)
+        report = pipeline.sync(district.id, target, progress).load_day(target)
+        if report.applied:
+            pipeline.refill(district.id, progress)
+    terminal.show_report(report)
+    return ACT if report.status == "refused" else 0
+
+
+def _code_of(verdict: Verdict) -> int:
+    if verdict is Verdict.GROWING:
+        return LATER
+    return ACT if verdict in (Verdict.INCOMPLETE, Verdict.APART) else 0
+
+
+def _me() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        raise Permanent("say who decides: --by NAME") from None

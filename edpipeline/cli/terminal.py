@@ -1,0 +1,244 @@
+"""What people see in a terminal: tables, sentences and, while they wait, what is being done.
+
+Answers go to stdout; progress and errors to stderr, so that answers can be piped. Colours and
+spinners are for terminals only. Cells are plain text: nothing in a file's name is markup.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
+
+import polars as pl
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from edpipeline.loading.load import Progress
+from edpipeline.loading.report import COUNTED, STATUS_WORDS, FileReport, SyncReport
+from edpipeline.pipeline import CheckResult
+from edpipeline.preview import Preview
+from edpipeline.validation.codes import CODES
+
+WIDE = 150
+"""Columns where there is no terminal whose width counts."""
+SHOWN_FINDINGS = 10
+USUAL_COUNTS = ("read", "accepted", "rejected", "added", "changed", "unchanged")
+"""Counts that are shown also when they are all nought."""
+STATUS_STYLES: Mapping[str, str] = {
+    "loaded": "green",
+    "loaded_with_errors": "yellow",
+    "removals_held": "yellow",
+    "awaiting_approval": "yellow",
+    "refused": "red",
+    "missed": "red",
+    "failed": "red",
+}
+PREVIEW_WORDS: Mapping[str, str] = {
+    "loaded": "Usable",
+    "loaded_with_errors": "Usable, with errors",
+    "removals_held": "Usable; removals would wait for approval",
+    "awaiting_approval": "Usable",
+    "refused": "Refused: nothing of it could be loaded",
+}
+
+
+def out() -> Console:
+    """The console for answers."""
+    return Console(width=None if sys.stdout.isatty() else WIDE, highlight=False)
+
+
+def err() -> Console:
+    """The console for progress and errors."""
+    return Console(stderr=True, width=None if sys.stderr.isatty() else WIDE, highlight=False)
+
+
+def say(text: str, style: str = "") -> None:
+    """A sentence on stdout."""
+    out().print(Text(text, style), soft_wrap=not sys.stdout.isatty())
+
+
+def complain(text: str) -> None:
+    """A sentence on stderr about what went wrong."""
+    err().print(Text("edpipeline: ", "bold red") + Text(text), soft_wrap=not sys.stderr.isatty())
+
+
+@contextmanager
+def working(first: str) -> Iterator[Progress]:
+    """Show what is being done, and for how long, until the block ends; silent without a terminal.
+
+    Give each step's name to what it yields.
+    """
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.progress import Progress as Bar
+    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Bar(*columns, console=err(), transient=True) as bar:
+        task = bar.add_task(first, total=None)
+        yield lambda step: bar.update(task, description=step)
+
+
+def show_report(report: SyncReport) -> None:
+    """What a sync did: counts per file, codes, and the message."""
+    words = STATUS_WORDS.get(report.status, report.status)
+    head = Text(words, f"bold {STATUS_STYLES.get(report.status, '')}")
+    drop = f", drop {report.drop_id}" if report.drop_id else ""
+    out().print(head + Text(f"  {report.district_id}, {report.day}{drop}", "not bold default"))
+    _show_files(report.files)
+    if report.message:
+        say(report.message)
+
+
+def show_preview(preview: Preview) -> None:
+    """What a load would do: the edition, counts per file, codes, the first problems."""
+    report = preview.report
+    words = PREVIEW_WORDS.get(report.status, report.status)
+    if report.status == "awaiting_approval" and any(f.rejected for f in report.files):
+        words = PREVIEW_WORDS["loaded_with_errors"]
+    head = Text(words, f"bold {STATUS_STYLES[report.status if preview.usable else 'refused']}")
+    out().print(head + Text(f"  read as {preview.edition_title}; nothing was written", "default"))
+    _show_files(report.files)
+    if preview.hold_reason:
+        say(f"Removals would wait: {preview.hold_reason}.", "yellow")
+    show_findings(preview.findings)
+
+
+def show_findings(findings: pl.DataFrame, count: int | None = None) -> None:
+    """The first findings: file, line, column, code and message; errors first.
+
+    `findings` has at least these columns and severity; of `count` findings, where it has fewer.
+    """
+    if not findings.height:
+        return
+    first = findings.with_columns(is_warning=pl.col("severity") != "error").sort(
+        "is_warning", "file", "line", "code", nulls_last=False, maintain_order=True
+    )
+    table = _table("file", "line", "column", "code", "what to do")
+    table.columns[4].overflow = "fold"
+    shown = first.head(SHOWN_FINDINGS)
+    for file, line, column, severity, code, message in shown.select(
+        "file", "line", "column", "severity", "code", "message"
+    ).iter_rows():
+        style = "red" if severity == "error" else "yellow"
+        place = f"{line:,}" if line is not None else ""
+        table.add_row(file or "", place, column or "", Text(code, style), Text(message or ""))
+    out().print(table)
+    rest = (count or findings.height) - shown.height
+    if rest:
+        say(f"... and {rest:,} more; --csv FILE writes them all, for a spreadsheet.", "dim")
+
+
+def show_history(reports: Sequence[SyncReport], zone_of: Callable[[str], tzinfo]) -> None:
+    """Syncs, newest first; times on the clock of each one's district."""
+    table = _table("day", "district", "status", "started", "took", "read", "rejected", "drop")
+    for number in (4, 5, 6):
+        table.columns[number].justify = "right"
+    table.add_column("message", overflow="fold", ratio=1)
+    for report in reports:
+        started = report.started_at.replace(tzinfo=UTC).astimezone(zone_of(report.district_id))
+        table.add_row(
+            str(report.day),
+            report.district_id,
+            Text(STATUS_WORDS.get(report.status, report.status), _style(report.status)),
+            f"{started:%m-%d %H:%M %Z}",
+            _duration(report.started_at, report.completed_at),
+            f"{sum(file.read for file in report.files):,}",
+            f"{sum(file.rejected for file in report.files):,}",
+            report.drop_id,
+            Text(report.message),
+        )
+    out().print(table)
+
+
+def show_checks(district_id: str, results: Sequence[CheckResult]) -> None:
+    """What was checked, each with a mark, and what to do about what is wrong."""
+    say(district_id, "bold")
+    for result in results:
+        mark = Text("  ok    ", "green") if result.ok else Text("  WRONG ", "bold red")
+        text = mark + Text(f"{result.name}: {result.message}")
+        out().print(text, soft_wrap=not sys.stdout.isatty())
+
+
+def show_frame(frame: pl.DataFrame) -> None:
+    """A small result of a query."""
+    table = _table(*frame.columns)
+    for name, kind in frame.schema.items():
+        if kind.is_numeric():
+            table.columns[frame.columns.index(name)].justify = "right"
+    for row in frame.iter_rows():
+        table.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell or "") for cell in row))
+    out().print(table)
+
+
+def write_findings(path: Path, text: str) -> None:
+    """Findings as CSV for a spreadsheet; `-` writes to stdout."""
+    if str(path) == "-":
+        sys.stdout.write(text)
+        return
+    # The mark at the start is what makes Excel read UTF-8 as UTF-8.
+    path.write_text(text, "utf-8-sig", newline="")
+    say(f"Findings are in {path}.")
+
+
+def _show_files(files: Sequence[FileReport]) -> None:
+    if not files:
+        return
+    counts = [
+        name
+        for name in COUNTED
+        if name in USUAL_COUNTS or any(getattr(file, name) for file in files)
+    ]
+    table = _table("file", *counts)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for file in files:
+        name = Text(file.file_name) + Text(f"\n{_note(file)}", "dim")
+        numbers = [_number(name, getattr(file, name)) for name in counts]
+        table.add_row(name, *numbers)
+    out().print(table)
+    _show_codes(files)
+
+
+def _show_codes(files: Sequence[FileReport]) -> None:
+    table = _table("file", "code", "rows", "what it means")
+    table.columns[2].justify = "right"
+    for file in files:
+        found = [(file.rejected_by_code, "red"), (file.warnings_by_code, "yellow")]
+        for by_code, style in found:
+            for code, count in sorted(by_code.items(), key=lambda pair: -pair[1]):
+                meaning = CODES[code].meaning if code in CODES else ""
+                rows = f"{count:,}" if code in CODES and CODES[code].level == "row" else ""
+                table.add_row(file.file_name, Text(code, style), rows, meaning)
+    if table.row_count:
+        out().print(table)
+
+
+def _note(file: FileReport) -> str:
+    said = {"kept": "not used; the table stays as it is", "same_bytes": "same bytes as before"}
+    return ", ".join(filter(None, (file.dialect, said.get(file.status, ""))))
+
+
+def _number(name: str, count: int) -> Text:
+    style = {"rejected": "red", "held": "yellow"}.get(name, "") if count else "dim"
+    return Text(f"{count:,}", style)
+
+
+def _style(status: str) -> str:
+    return STATUS_STYLES.get(status, "")
+
+
+def _duration(started: datetime, completed: datetime) -> str:
+    seconds = (completed - started).total_seconds()
+    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+def _table(*headers: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for header in headers:
+        table.add_column(header, overflow="fold")
+    return table
