@@ -176,5 +176,6 @@ def findings_csv(session: Session, sync_id: str) -> str:
 def escaped(frame: pl.DataFrame) -> pl.DataFrame:
     """Text cells that a spreadsheet would run as a formula, made harmless."""
     text = pl.col(pl.String)
-    risky = text.str.slice(0, 1).is_in(list(FORMULA_STARTS))
-    return frame.with_columns(pl.when(risky).then(pl.lit("'") + text).otherwise(text))
+    harmless = ~text.str.slice(0, 1).is_in(list(FORMULA_STARTS))
+    # The column's own expression comes first, because the result is named after it.
+    return frame.with_columns(pl.when(harmless).then(text).otherwise(pl.lit("'") + text))
