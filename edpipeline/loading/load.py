@@ -5,7 +5,7 @@ Nothing is committed here: the caller owns the transaction and decides whether i
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
@@ -140,7 +140,10 @@ def _checked(
             " where district_id = $district and valid_to is null and not warned",
             district=request.district_id,
         )
-        checked = checking.check(file.task, known, spool)
+        expects = _ended_before(session, request, file.table)
+        task = replace(file.task, expects_line_end=expects)
+        file = replace(file, task=task)
+        checked = checking.check(task, known, spool)
     checked.findings = [*file.findings, *checked.findings]
     counts = _counts_of_refused(file, checked) if checked.refused else Counts()
     return FileOutcome(file.name, file.table, counts, checked, file)
@@ -260,16 +263,22 @@ def _hold_reason(
         more = len(outcome.breaches) - 3
         return shown + (f"; and {more} more groups" if more > 0 else "")
     for file, table_load in loads:
-        if table_load.removals and not file.checked.ends_with_line_end:
-            usual = session.value(
-                "select ends_with_line_end from ops.sync_files where district_id = $district"
-                " and source = $source and table_name = $table and rows_accepted > 0"
-                " and delivery_day < $day order by delivery_day desc, sync_id desc limit 1",
-                district=request.district_id,
-                source=request.source.name,
-                table=file.table.full_name,
-                day=request.day,
-            )
-            if usual:
-                return f"{file.name} lacks its usual final line end: it may have been cut off"
+        task = file.opened.task if file.opened else None
+        if table_load.removals and task is not None and task.last_line_is_suspect:
+            return f"{file.name} lacks its usual final line end: it may have been cut off"
     return ""
+
+
+def _ended_before(session: Session, request: Request, table: Table) -> bool:
+    """Whether the file that was used before this one ended with a line end."""
+    return bool(
+        session.value(
+            "select ends_with_line_end from ops.sync_files where district_id = $district"
+            " and source = $source and table_name = $table and rows_accepted > 0"
+            " and delivery_day < $day order by delivery_day desc, sync_id desc limit 1",
+            district=request.district_id,
+            source=request.source.name,
+            table=table.full_name,
+            day=request.day,
+        )
+    )

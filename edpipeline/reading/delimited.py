@@ -28,8 +28,9 @@ ENCODINGS = {"utf-8": "utf-8", "windows-1252": "cp1252", "iso-8859-1": "latin-1"
 BOM = b"\xef\xbb\xbf"
 QUOTED_FIELD = re.compile(rb'(?:^|[,\r\n])"(?:[^"\r\n]|"")*"(?=[,\r\n]|$)')
 WELL_QUOTED_LINE = r'^(?:"(?:[^"]|"")*"|[^",]*)(?:,(?:"(?:[^"]|"")*"|[^",]*))*$'
-FIRST_FIELD = r'^"?([^",]*)'
 FIELD_IN_QUOTES = r'"[^"]*"'
+UNREADABLE = {"line": pl.UInt32, "code": pl.String, "text": pl.String}
+"""Lines that could not be split."""
 
 
 class Unreadable(BadDelivery):
@@ -161,9 +162,9 @@ def split(
 
     `lines` are the lines wanted with their `numbers` (blank ones already left out); `whole` says
     that they are all the lines of the piece. Returns (`line` u32 and columns `0..width-1` as
-    text with empty fields as null; `line`, `code` and `first` field of each unreadable line).
+    text with empty fields as null; `line`, `code` and `text` of each unreadable line).
     """
-    nothing = pl.DataFrame(schema={"line": pl.UInt32, "code": pl.String, "first": pl.String})
+    nothing = pl.DataFrame(schema=UNREADABLE)
     if not lines.len():
         return _empty_frame(width), nothing
     data = piece.data if whole else _joined(lines, piece.eol)
@@ -172,8 +173,7 @@ def split(
         return frame.insert_column(0, numbers.alias("line")), nothing
     codes = _line_codes(lines, width, quoted)
     good = codes.is_null()
-    first = lines.str.extract(FIRST_FIELD)
-    bad = pl.DataFrame({"line": numbers, "code": codes, "first": first}).filter(~good)
+    bad = pl.DataFrame({"line": numbers, "code": codes, "text": lines}, UNREADABLE).filter(~good)
     kept = lines.filter(good)
     if not kept.len():
         return _empty_frame(width), bad

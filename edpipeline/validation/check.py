@@ -25,6 +25,10 @@ from edpipeline.validation.codes import CODES
 LISTED_WARNINGS = 1000
 """Warnings listed per code, column and file; all of them are counted."""
 
+WIDTH_CODES = ("row_too_short", "row_too_long")
+STAMPS = ("status", "date_last_modified")
+"""Columns that bulk files leave blank."""
+
 FINDINGS_SCHEMA = {
     "line": pl.UInt32,
     "column_name": pl.String,
@@ -142,6 +146,18 @@ class Task:
     dialect: Dialect
     header: Header
     layout: Layout
+    expects_line_end: bool = False
+    """True where the file before this one ended with a line end, as this one should."""
+
+    @property
+    def last_line(self) -> int:
+        """The number of the file's last physical line; the header is line 1."""
+        return self.dialect.rows + 1
+
+    @property
+    def last_line_is_suspect(self) -> bool:
+        """True where the last line lacks the line end that it usually has."""
+        return self.expects_line_end and not self.dialect.ends_with_line_end
 
     def hash_seed(self) -> int:
         """Rows are only recognised under the same header, edition, mode, rules and library."""
@@ -251,20 +267,18 @@ class _Pass:
     ) -> None:
         quoted = self.task.dialect.quoted
         frame, unreadable = delimited.split(piece, lines, numbers, self.width, quoted, whole)
+        if self.task.last_line_is_suspect:
+            frame, unreadable = self._without_last_line(frame, unreadable, lines, numbers)
         row_hash = (
             hashes
             if not unreadable.height
             else hashes.filter(~numbers.is_in(unreadable["line"].implode()))
         )
-        frame = frame.select(
-            "line",
-            row_hash.alias("row_hash"),
-            *(pl.col(at).alias(n) for at, n in self.names.items()),
+        frame = self._without_blank_rows(frame.with_columns(row_hash.alias("row_hash"))).select(
+            "line", "row_hash", *(pl.col(at).alias(name) for at, name in self.names.items())
         )
-        frame = self._without_blank_rows(frame)
-        if "date_last_modified" in frame.columns and not self.stamped:
-            stamps = frame["date_last_modified"]
-            self.stamped = stamps.null_count() < stamps.len()
+        stamps = [frame[name] for name in STAMPS if name in frame.columns]
+        self.stamped |= any(column.null_count() < column.len() for column in stamps)
         clean, odd = self._part(frame, piece.data.isascii())
         mended = self._spool_findings(odd, unreadable, number)
         self._spool_accepted(pl.concat([clean, mended]), number)
@@ -285,10 +299,21 @@ class _Pass:
             return typed, frame.clear()
         return typed.filter(is_clean), frame.filter(~is_clean)
 
+    def _without_last_line(
+        self, frame: pl.DataFrame, unreadable: pl.DataFrame, lines: pl.Series, numbers: pl.Series
+    ) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """A last line that may have been cut inside of its last field is not believed."""
+        last = self.task.last_line
+        cut = pl.DataFrame({"line": numbers, "text": lines}).filter(pl.col("line") == last)
+        if not cut.height or (unreadable["line"] == last).any():
+            return frame, unreadable
+        cut = cut.select("line", pl.lit("row_cut_off").alias("code"), "text")
+        return frame.filter(pl.col("line") != last), pl.concat([unreadable, cut])
+
     def _without_blank_rows(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Rows of commas alone, as spreadsheets leave them, are no rows."""
-        key = self.task.table.key
-        if key in frame.columns and not frame[key].null_count():
+        key = next((at for at, name in self.names.items() if name == self.task.table.key), None)
+        if key is not None and not frame[key].null_count():
             return frame
         values = pl.all().exclude("line", "row_hash")
         blank = frame.select(pl.all_horizontal(values.is_null())).to_series()
@@ -314,10 +339,9 @@ class _Pass:
             self.rules.rejects().alias("__rejected"), self.rules.warns().alias("__warned")
         )
         parts = [_of_lines(unreadable, self.task), *_of_rows(odd, self.rules)]
-        self._list(pl.concat([part for part in parts if part.height] or [_nothing()]), number)
-        last = self.task.dialect.rows + 1
-        bad_lines = [unreadable["line"], odd.filter("__rejected")["line"]]
-        self.last_line_is_bad |= any((series == last).any() for series in bad_lines)
+        found = pl.concat([part for part in parts if part.height] or [_nothing()])
+        self._list(found, number)
+        self.last_line_is_bad |= _shows_a_cut(found, self.task)
         return odd.filter(~pl.col("__rejected")).select(
             "line", "row_hash", pl.col("__warned").alias("warned"), *self.rules.values
         )
@@ -354,22 +378,47 @@ def _of_lines(unreadable: pl.DataFrame, task: Task) -> pl.DataFrame:
     if not unreadable.height:
         return _nothing()
     width = len(task.layout.columns)
+    of_width = dict.fromkeys(WIDTH_CODES, f" The header has {width} columns.")
     messages = {
-        code.name: f"{code.meaning} The header has {width} columns. {code.remedy}"
+        code.name: f"{code.meaning}{of_width.get(code.name, '')} {code.remedy}"
         for code in CODES.values()
         if code.level == "row"
     }
-    leading = task.layout.columns[0]
-    is_key = leading is not None and leading.name == task.table.key
-    first = pl.col("first") if is_key else pl.lit(None, dtype=pl.String)
     return unreadable.select(
         "line",
         pl.lit(None, dtype=pl.String).alias("column_name"),
         pl.lit("error").alias("severity"),
         "code",
         pl.col("code").replace_strict(messages, return_dtype=pl.String).alias("message"),
-        first.alias("record_id"),
+        _probable_key(task).alias("record_id"),
     )
+
+
+def _probable_key(task: Task) -> pl.Expr:
+    """The key of a line that could not be split, where its fields up to the key are in place.
+
+    It only serves to keep the record's last good version.
+    """
+    table = task.table
+    names = (table.key,) if table.key in task.present else table.derived_key
+    positions = {c.name: n for n, c in enumerate(task.layout.columns) if c is not None}
+    fields = pl.col("text").str.split(",")
+    parts = [
+        fields.list.get(positions[name], null_on_oob=True).str.strip_chars('" \t')
+        for name in names
+        if name in positions
+    ]
+    key = pl.concat_str(parts, separator=":").str.strip_suffix(":")
+    return pl.when((key != "") & ~key.str.contains("\x00", literal=True)).then(key)
+
+
+def _shows_a_cut(findings: pl.DataFrame, task: Task) -> bool:
+    """Whether the last line is bad in a way in which cutting it off would make it bad."""
+    last = task.layout.columns[-1]
+    at_the_end = pl.col("column_name") == (last.name if last is not None else "")
+    by_a_cut = pl.col("code").is_in(["row_too_short", "bad_quoting"]) | at_the_end
+    is_error = pl.col("severity") == "error"
+    return not findings.filter((pl.col("line") == task.last_line) & is_error & by_a_cut).is_empty()
 
 
 def _of_rows(odd: pl.DataFrame, compiled: rules.Rules) -> Sequence[pl.DataFrame]:

@@ -52,6 +52,13 @@ _ALL = (
         "Remove it in the source system.",
     ),
     Code(
+        "row_cut_off",
+        "row",
+        "error",
+        "The last row lacks the line end that the file usually has; it may have been cut off.",
+        "Send the file again, whole.",
+    ),
+    Code(
         "missing_value",
         "row",
         "error",

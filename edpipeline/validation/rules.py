@@ -6,22 +6,26 @@ The frames are text: one column per warehouse column, null where the field was e
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import polars as pl
 
 from edpipeline.model import Column, Edition, Kind, Mode, Rule, Table
 from edpipeline.validation.codes import CODES, Severity
 
-VERSION = 1
+VERSION = 2
 """Raised when a rule changes, so that rows accepted under older rules are looked at again."""
 
 LONGEST_ID = 255
 NOT_AN_ID = r"[^0-9A-Za-z.\-_/@]"
 NOT_AN_ID_LIST = r"[^0-9A-Za-z.\-_/@,]|^,|,,|,$"
-YEAR = r"^\d{4}$"
-YEAR_RANGE = r"^\d{4}[-/](?:\d{4}|\d{2})$"
+YEAR = r"^[1-9][0-9]{3}$"
+YEAR_RANGE = r"^[1-9][0-9]{3}[-/](?:[0-9]{4}|[0-9]{2})$"
+EARLIEST, LATEST = datetime(1000, 1, 1), datetime(9999, 12, 31, 23, 59, 59)
+"""Years have four digits; others are damage, and PostgreSQL writes them in another way."""
 EDGE_BLANKS = r"^\s|\s$"
 DAMAGE = "\ufffd|Ã[\u0080-\u00bf]|â€"
+BLANKS_IN_LIST = r"\s,|,\s"
 ODD_TEXT = f"{EDGE_BLANKS}|{DAMAGE}"
 FREE_TEXT: frozenset[Kind] = frozenset(("text", "text_list", "timestamp", "number", "integer"))
 """Kinds whose rules alone do not notice blanks around a value."""
@@ -105,8 +109,12 @@ def compile_rules(table: Table, edition: Edition, mode: Mode, present: Sequence[
             as_written.clean_value,
         )
     if table.key not in present:
-        key = _derived_key(table, present)
-        parts[table.key] = _Part((), key, pl.lit(True), key)
+        made_of = [parts[name] for name in table.derived_key if name in present]
+        key, clean_key = (
+            pl.concat_str(values, separator=":", ignore_nulls=True)
+            for values in zip(*((part.value, part.clean_value) for part in made_of), strict=True)
+        )
+        parts[table.key] = _Part((), key, pl.lit(True), clean_key)
     between = _between_columns({name: part.value for name, part in parts.items()}, present)
     clean_between = _between_columns({n: part.clean_value for n, part in parts.items()}, present)
     stored = [column.name for column in table.stored_columns]
@@ -200,11 +208,17 @@ def _presence(column: Column, rule: Rule, text: pl.Expr, mode: Mode) -> tuple[Ch
 def _column_part(column: Column, rule: Rule, text: pl.Expr, edition: Edition) -> _Part:
     if column.kind == "code":
         return _code(column, rule, text, edition)
+    if column.kind == "code_list":
+        return _code_list(column, rule, text, edition)
     return _KINDS[column.kind](column, rule, text)
 
 
 def _plain(column: Column, rule: Rule, text: pl.Expr) -> _Part:
     return _Part((), text, pl.lit(True), text)
+
+
+def _text_list(column: Column, rule: Rule, text: pl.Expr) -> _Part:
+    return _Part((), text, ~text.str.contains(BLANKS_IN_LIST), text)
 
 
 def _unless(column: Column, rule: Rule, code: str, failed: pl.Expr, text: pl.Expr) -> _Part:
@@ -225,9 +239,7 @@ def _id_list(column: Column, rule: Rule, text: pl.Expr) -> _Part:
 def _code(column: Column, rule: Rule, text: pl.Expr, edition: Edition) -> _Part:
     if not rule.values:
         return _plain(column, rule, text)
-    exact = text.is_in(list(rule.values))
-    if column.extensible and edition.name == "oneroster_1_2":
-        exact = exact | text.str.starts_with("ext:")
+    exact = _is_allowed(column, rule, text, edition)
     folded = {value.casefold(): value for value in rule.values}
     if column.name == "status":
         folded["inactive"] = "tobedeleted"
@@ -244,10 +256,17 @@ def _code(column: Column, rule: Rule, text: pl.Expr, edition: Edition) -> _Part:
     return _Part(tuple(checks), pl.when(exact).then(text).otherwise(canonical), exact, text)
 
 
-def _code_list(column: Column, rule: Rule, text: pl.Expr) -> _Part:
+def _is_allowed(column: Column, rule: Rule, code: pl.Expr, edition: Edition) -> pl.Expr:
+    listed = code.is_in(list(rule.values))
+    if column.extensible and edition.name == "oneroster_1_2":
+        return listed | code.str.starts_with("ext:")
+    return listed
+
+
+def _code_list(column: Column, rule: Rule, text: pl.Expr, edition: Edition) -> _Part:
     if not rule.values:
         return _plain(column, rule, text)
-    allowed = pl.element().is_in(list(rule.values)) | pl.element().str.starts_with("ext:")
+    allowed = _is_allowed(column, rule, pl.element(), edition)
     failed = ~text.str.split(",").list.eval(allowed).list.all()
     return _unless(column, rule, "bad_code", failed, text)
 
@@ -271,26 +290,32 @@ def _typed(column: Column, rule: Rule, code: str, text: pl.Expr, value: pl.Expr)
 
 
 def _date(column: Column, rule: Rule, text: pl.Expr) -> _Part:
-    value = pl.when(text.str.len_bytes() == 10).then(text).str.to_date("%Y-%m-%d", strict=False)
+    day = pl.when(text.str.len_bytes() == 10).then(text).str.to_date("%Y-%m-%d", strict=False)
+    value = pl.when(day >= EARLIEST.date()).then(day)
     return _typed(column, rule, "bad_date", text, value)
 
 
 def _timestamp(column: Column, rule: Rule, text: pl.Expr) -> _Part:
     tries = [text.str.to_datetime(f, strict=False, time_unit="us") for f in TIMESTAMP_FORMATS]
     day = text.str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us"))
-    return _typed(column, rule, "bad_timestamp", text, pl.coalesce(*tries, day))
+    instant = pl.coalesce(*tries, day)
+    value = pl.when(instant.is_between(EARLIEST, LATEST)).then(instant)
+    return _typed(column, rule, "bad_timestamp", text, value)
 
 
 def _number(column: Column, rule: Rule, text: pl.Expr) -> _Part:
-    value = text.cast(POLARS_TYPES[column.kind], strict=False)
+    number = text.cast(POLARS_TYPES[column.kind], strict=False)
+    value = pl.when(number.is_finite()).then(number)
     return _typed(column, rule, "bad_number", text, value)
 
 
 def _year(column: Column, rule: Rule, text: pl.Expr) -> _Part:
-    ranged = text.str.contains(YEAR_RANGE)
     plain = text.str.contains(YEAR)
-    end = pl.when(ranged).then(text.str.slice(0, 2) + text.str.slice(-2)).otherwise(text)
-    value = pl.when(plain | ranged).then(end).cast(pl.Int32, strict=False)
+    after = text.str.slice(0, 4).cast(pl.Int32, strict=False) + 1
+    tail = text.str.slice(5)
+    follows = (tail == after.cast(pl.String)) | (tail == after.cast(pl.String).str.slice(2))
+    ranged = text.str.contains(YEAR_RANGE) & follows
+    value = pl.when(ranged).then(after).when(plain).then(text.cast(pl.Int32, strict=False))
     checks = (
         _bad("bad_year", column, rule, ~(plain | ranged)),
         _check("year_range", column, ranged),
@@ -302,8 +327,7 @@ _KINDS: dict[Kind, Callable[[Column, Rule, pl.Expr], _Part]] = {
     "id": _id,
     "id_list": _id_list,
     "text": _plain,
-    "text_list": _plain,
-    "code_list": _code_list,
+    "text_list": _text_list,
     "boolean": _boolean,
     "date": _date,
     "timestamp": _timestamp,
@@ -311,11 +335,6 @@ _KINDS: dict[Kind, Callable[[Column, Rule, pl.Expr], _Part]] = {
     "number": _number,
     "year": _year,
 }
-
-
-def _derived_key(table: Table, present: Sequence[str]) -> pl.Expr:
-    parts = [_mended(table.column(name)) for name in table.derived_key if name in present]
-    return pl.concat_str(parts, separator=":", ignore_nulls=True)
 
 
 def _between_columns(values: dict[str, pl.Expr], present: Sequence[str]) -> list[Check]:
