@@ -23,10 +23,11 @@ dev: setup ## the same behind the Dagster UI
 test: setup ## every test, on DuckDB and on PostgreSQL
 	$(PYTHON) -m pytest $(ARGS)
 
-check: setup ## style and types
+check: setup ## style, types and what Dagster would load
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/dagster definitions validate -w workspace.yaml --log-level warning
 
 bench: setup ## how fast, next to what others take for the same work
 	$(PYTHON) -m benchmarks $(ARGS)

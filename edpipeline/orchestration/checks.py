@@ -1,0 +1,171 @@
+"""What must be true of a delivery and of each of its files, as Dagster shows it.
+
+Blocking checks fail the run: a file could not be used, or numbers do not add up. The others warn:
+the tables hold what could be used, and a person should look.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+
+import dagster as dg
+
+from edpipeline.landing.drop import Delivery
+from edpipeline.loading.report import FileReport, SyncReport
+from edpipeline.model import Source, Table
+from edpipeline.orchestration.alerts import alert
+
+LAYOUT = "layout"
+ROWS_RECONCILE = "rows_reconcile"
+REFERENCES = "references"
+REMOVALS_WITHIN_LIMIT = "removals_within_limit"
+ON_TIME = "delivery_on_time"
+APPROVED = "first_sync_approved"
+
+REFERENCE_CODES = "reference_"
+"""How the codes of references that do not resolve begin."""
+
+OF_TABLES: Mapping[str, tuple[str, bool]] = {
+    LAYOUT: ("The file came, could be read and has the columns that its layout needs.", True),
+    ROWS_RECONCILE: (
+        "Every row is accounted for: read = accepted + rejected, and accepted = added + changed"
+        " + unchanged + duplicate.",
+        True,
+    ),
+    REFERENCES: ("No row was rejected for naming a record that is not there.", False),
+    REMOVALS_WITHIN_LIMIT: ("No removals wait for a person's approval.", False),
+}
+"""Description by check, and whether it blocks."""
+
+OF_LANDING: Mapping[str, tuple[str, bool]] = {
+    ON_TIME: ("A delivery came before the daily window closed.", False),
+    APPROVED: ("The first sync of a district waits until a person approves it.", False),
+}
+
+
+def landing_key(source: Source) -> dg.AssetKey:
+    """The asset of what arrives."""
+    return dg.AssetKey(["landing", source.name])
+
+
+def table_key(table: Table) -> dg.AssetKey:
+    """The asset of a table."""
+    return dg.AssetKey([table.schema, table.name])
+
+
+def specs(source: Source, partitions: dg.PartitionsDefinition[str]) -> list[dg.AssetCheckSpec]:
+    """Every check of a source."""
+    places = [(landing_key(source), OF_LANDING)]
+    places += [(table_key(table), OF_TABLES) for table in source.tables]
+    return [
+        dg.AssetCheckSpec(
+            name,
+            asset=key,
+            description=description,
+            blocking=blocking,
+            partitions_def=partitions,
+        )
+        for key, checks in places
+        for name, (description, blocking) in checks.items()
+    ]
+
+
+def on_time(
+    source: Source, key: str, delivery: Delivery, closes: datetime
+) -> dg.AssetCheckEvaluation:
+    """Whether a delivery came before its window closed; a late one is a warning."""
+    late = delivery.received_at >= closes
+    words = f"received {delivery.received_at:%Y-%m-%d %H:%M} UTC, the window"
+    words += f" {'had closed' if late else 'closes'} {closes:%Y-%m-%d %H:%M} UTC"
+    return _landing_check(source, key, ON_TIME, not late, words)
+
+
+def missed(source: Source, key: str, message: str) -> dg.AssetCheckEvaluation:
+    """That no delivery came in the window: an error."""
+    return _landing_check(source, key, ON_TIME, False, message, dg.AssetCheckSeverity.ERROR)
+
+
+def approved(source: Source, key: str, report: SyncReport) -> dg.AssetCheckEvaluation:
+    """Whether the first sync of a district waits for a person."""
+    waits = report.status == "awaiting_approval"
+    words = alert(report) if waits else "nothing waits"
+    return _landing_check(source, key, APPROVED, not waits, words)
+
+
+def _landing_check(
+    source: Source,
+    key: str,
+    name: str,
+    passed: bool,
+    description: str,
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.WARN,
+) -> dg.AssetCheckEvaluation:
+    return dg.AssetCheckEvaluation(
+        asset_key=landing_key(source),
+        check_name=name,
+        passed=passed,
+        severity=severity,
+        description=description,
+        metadata={},
+        blocking=OF_LANDING[name][1],
+        partition=key,
+    )
+
+
+def of_file(
+    table: Table, key: str, report: SyncReport, file: FileReport, problems: Sequence[str]
+) -> Iterator[dg.AssetCheckEvaluation]:
+    """The checks of one file; `problems` say why it was refused, where it was."""
+    refused = file.status == "kept"
+    outcomes: dict[str, tuple[bool, str, Mapping[str, int]]] = {
+        LAYOUT: (
+            not refused,
+            " ".join(problems) or "yesterday's rows stay" if refused else file.dialect,
+            {},
+        ),
+        ROWS_RECONCILE: _reconciled(file, refused),
+        REFERENCES: _references(file),
+        REMOVALS_WITHIN_LIMIT: (
+            not file.held,
+            report.message if file.held else f"{file.removed:,} removed",
+            {"held": file.held},
+        ),
+    }
+    for name, (passed, description, numbers) in outcomes.items():
+        blocking = OF_TABLES[name][1]
+        yield dg.AssetCheckEvaluation(
+            asset_key=table_key(table),
+            check_name=name,
+            passed=passed,
+            severity=dg.AssetCheckSeverity.ERROR if blocking else dg.AssetCheckSeverity.WARN,
+            description=description,
+            metadata={word: dg.MetadataValue.int(number) for word, number in numbers.items()},
+            blocking=blocking,
+            partition=key,
+        )
+
+
+def _reconciled(file: FileReport, refused: bool) -> tuple[bool, str, Mapping[str, int]]:
+    used = {
+        "added": file.added,
+        "changed": file.changed,
+        "unchanged": file.unchanged,
+        "duplicate": file.duplicate,
+    }
+    numbers = {"read": file.read, "accepted": file.accepted, "rejected": file.rejected} | used
+    adds_up = file.read == file.accepted + file.rejected
+    if not refused:
+        adds_up = adds_up and file.accepted == sum(used.values())
+    words = f"{file.read:,} read = {file.accepted:,} accepted + {file.rejected:,} rejected"
+    if not adds_up:
+        words += "; the numbers do not add up: this is a fault of the program, please report it"
+    return adds_up, words, numbers
+
+
+def _references(file: FileReport) -> tuple[bool, str, Mapping[str, int]]:
+    rejected = {
+        code: count
+        for code, count in file.rejected_by_code.items()
+        if code.startswith(REFERENCE_CODES)
+    }
+    words = ", ".join(f"{code} {count:,}" for code, count in rejected.items())
+    return not rejected, f"rejected: {words}" if rejected else "all resolve", rejected

@@ -1,0 +1,170 @@
+"""What the UI shows of a table, and of what became of it in a sync.
+
+From the declaration: grain, columns with their types, descriptions and classes of personal data,
+where each column comes from. From a sync: counts and codes. Never a value of a row.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from edpipeline.landing.drop import Delivery
+from edpipeline.loading.report import COUNTED, FileReport, SyncReport
+from edpipeline.model import Source, Table
+from edpipeline.orchestration.checks import landing_key, table_key
+from edpipeline.warehouse.marts import Mart
+from edpipeline.warehouse.schema import columns_of
+
+PERSONAL = "personal_data"
+"""Tag of columns and tables that hold personal data; its value is the class."""
+DATA_VERSION = "dagster/data_version"
+CLASSES = ("direct", "indirect")
+"""From the most to the least."""
+
+Metadata = Mapping[str, Any]
+
+
+def landing_spec(source: Source) -> dg.AssetSpec:
+    """The asset of what arrives."""
+    names = ", ".join(source.arrives.patterns)
+    return dg.AssetSpec(
+        landing_key(source),
+        description=(
+            f"{source.title}: what a district delivered on a day, as it came (`{names}`), fetched"
+            " by SFTP and never altered after. The same bytes are the same drop.\n\n"
+            f"[Layouts]({source.docs})"
+        ),
+        group_name=source.name,
+        owners=[source.owner],
+        kinds={"sftp", "csv"},
+        tags={PERSONAL: CLASSES[0]},
+        skippable=True,
+    )
+
+
+def table_spec(source: Source, table: Table) -> dg.AssetSpec:
+    """The asset of a history table; those that no edition needs stand in a group of their own."""
+    needed = {name for edition in source.editions for name in edition.needed}
+    columns = columns_of(table)
+    classes = {column.name: column.personal for column in table.stored_columns}
+    return dg.AssetSpec(
+        table_key(table),
+        deps=[landing_key(source)],
+        description=(
+            f"{_sentence(table.grain)} From `{table.file}`, with its history: a version holds from"
+            f" `valid_from` until before `valid_to`. `{table.schema}.current_{table.name}` shows"
+            " the rows that hold now."
+        ),
+        metadata={
+            "dagster/table_name": table.full_name,
+            "dagster/column_schema": column_schema(columns, classes, (table.key,)),
+            "dagster/column_lineage": dg.TableColumnLineage(
+                {
+                    column.name: [
+                        dg.TableColumnDep(landing_key(source), f"{table.file}: {column.header}")
+                    ]
+                    for column in table.stored_columns
+                }
+            ),
+        },
+        group_name=source.name if table.name in needed else f"{source.name}_optional",
+        owners=[source.owner],
+        kinds={"table", "csv"},
+        tags=_tags(classes),
+        skippable=True,
+    )
+
+
+def mart_spec(
+    mart: Mart,
+    deps: Sequence[dg.AssetDep | dg.AssetKey],
+    condition: dg.AutomationCondition[dg.AssetKey],
+) -> dg.AssetSpec:
+    """The asset of a mart."""
+    return dg.AssetSpec(
+        mart_key(mart.full_name),
+        deps=deps,
+        description="\n\n".join(filter(None, (_sentence(mart.grain), mart.notes))),
+        metadata={
+            "dagster/table_name": mart.full_name,
+            "dagster/column_schema": _mart_schema(mart, {}),
+        },
+        group_name="marts",
+        kinds={"sql", "parquet"},
+        tags=_tags(dict(mart.personal or {})),
+        automation_condition=condition,
+        skippable=True,
+    )
+
+
+def of_mart(mart: Mart, kinds: Mapping[str, str], rows: int, size: int, place: str) -> Metadata:
+    """What a district's mart holds now, and where it was published (`size` in bytes)."""
+    return {
+        "dagster/row_count": rows,
+        "dagster/column_schema": _mart_schema(mart, kinds),
+        "dagster/uri": place,
+        "published bytes": size,
+    }
+
+
+def _mart_schema(mart: Mart, kinds: Mapping[str, str]) -> dg.TableSchema:
+    """The columns of a mart; their types are known once the warehouse has made the table."""
+    columns = {name: (kinds.get(name, ""), text) for name, text in mart.columns.items()}
+    return column_schema(columns, dict(mart.personal or {}), mart.key)
+
+
+def mart_key(full_name: str) -> dg.AssetKey:
+    """The asset of a mart or table, by `schema.table`."""
+    return dg.AssetKey(full_name.split("."))
+
+
+def column_schema(
+    columns: Mapping[str, tuple[str, str]], classes: Mapping[str, str], key: Sequence[str]
+) -> dg.TableSchema:
+    """Columns by name as (SQL type, description), with classes of personal data and the key."""
+    found = []
+    for name, (kind, description) in columns.items():
+        personal = classes.get(name, "none")
+        constraints = dg.TableColumnConstraints(nullable=name not in ("district_id", *key))
+        tags = {PERSONAL: personal} if personal != "none" else {}
+        found.append(dg.TableColumn(name, kind, description, constraints, tags))
+    return dg.TableSchema(found)
+
+
+def of_landing(delivery: Delivery, source: Source, place: str, news: str) -> Metadata:
+    """What landed. `place` is where, without secrets; `news` says whether it came just now."""
+    drop = delivery.drop
+    return {
+        "drop_id": drop.drop_id,
+        "news": news,
+        "delivery day": delivery.day.isoformat(),
+        "received at": dg.MetadataValue.timestamp(delivery.received_at),
+        "origin": delivery.origin,
+        "files": len(drop.files),
+        "bytes": sum(file.size for file in drop.files),
+        "dagster/uri": f"{place}/{source.name}/{drop.district_id}/drops/{drop.drop_id}",
+    }
+
+
+def of_table(file: FileReport, report: SyncReport, rows_now: int | None, place: str) -> Metadata:
+    """What a sync made of one file and its table. `rows_now` are the district's current rows."""
+    counts = {name: getattr(file, name) for name in COUNTED}
+    rows = {} if rows_now is None else {"dagster/row_count": rows_now}
+    return {
+        **rows,
+        **counts,
+        "status": report.status,
+        "drop_id": report.drop_id,
+        "warehouse": place,
+        "report": dg.MetadataValue.md(report.markdown()),
+    }
+
+
+def _tags(classes: Mapping[str, str]) -> dict[str, str]:
+    held = [name for name in CLASSES if name in classes.values()]
+    return {PERSONAL: held[0]} if held else {}
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:].rstrip(".") + "."

@@ -1,0 +1,126 @@
+"""Runs: the job of a source, what a run is asked for, the pool, and one evening in this process."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import dagster as dg
+
+from edpipeline.landing.stability import LookSettings, RemoteFile
+from edpipeline.model import Source
+from edpipeline.orchestration.assets import SeenFile, SyncConfig, source_assets
+from edpipeline.orchestration.checks import landing_key, table_key
+from edpipeline.orchestration.marts import mart_assets
+from edpipeline.orchestration.partitions import DISTRICTS, partition_key
+from edpipeline.orchestration.steps import WAREHOUSE_POOL, Job
+from edpipeline.pipeline import Pipeline
+from edpipeline.settings import Settings
+from edpipeline.warehouse.marts import marts
+
+WRITERS_ON_DUCKDB = 1
+WRITERS_ON_POSTGRES = 4
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a run is told by who asks for it; see `SyncConfig`."""
+
+    files: Sequence[RemoteFile] = ()
+    window_closed: bool = False
+
+
+def request(source: Source, district_id: str, day: date, why: str, asked: Asked) -> dg.RunRequest:
+    """A run for one district's day; a second request with the same `why` is not run again."""
+    key = partition_key(district_id, day)
+    files = [SeenFile(name=f.name, size=f.size, modified_at=f.modified_at) for f in asked.files]
+    config = SyncConfig(files=files, window_closed=asked.window_closed)
+    return dg.RunRequest(
+        run_key=f"{source.name} {key} {why}",
+        partition_key=key,
+        run_config=dg.RunConfig(ops={source.name: config}),
+    )
+
+
+def source_job(source: Source) -> Job:
+    """The job that fetches, lands and loads a source.
+
+    It plans what every delivery brings. What a delivery holds besides is loaded and shown as well;
+    planned, it would be shown as failed by every run that fails without it. Checks likewise are
+    evaluated without being planned.
+    """
+    always = set.intersection(*(set(edition.needed) for edition in source.editions))
+    keys = [table_key(table) for table in source.tables if table.name in always]
+    return dg.define_asset_job(
+        f"{source.name}_sync",
+        selection=dg.AssetSelection.assets(landing_key(source), *keys).without_checks(),
+        description=f"{source.title}: fetch a district's delivery, land it, load its tables.",
+    )
+
+
+def marts_job(assets: dg.AssetsDefinition) -> Job:
+    """The job that refills every mart of a district."""
+    return dg.define_asset_job(
+        "marts_refill",
+        selection=dg.AssetSelection.assets(*assets.keys),
+        description="Compute every mart of a district anew and publish it.",
+    )
+
+
+def limit_pool(instance: dg.DagsterInstance, settings: Settings) -> None:
+    """Set how many steps may write at once, where nobody has set it: one on DuckDB.
+
+    Dagster takes the limit of a pool from its instance, never from code, and a default limit for
+    all pools breaks on PostgreSQL (dagster#33552). An operator's own number is left alone.
+    """
+    storage = instance.event_log_storage
+    if WAREHOUSE_POOL not in storage.get_concurrency_keys():
+        on_duckdb = settings.warehouse.get_secret_value().startswith("duckdb:")
+        writers = WRITERS_ON_DUCKDB if on_duckdb else WRITERS_ON_POSTGRES
+        storage.set_concurrency_slots(WAREHOUSE_POOL, writers)
+
+
+@dataclass(frozen=True)
+class Evening:
+    """One evening of one district: the runs it took. Failures stand in their events."""
+
+    sync: dg.ExecuteInProcessResult
+    marts: dg.ExecuteInProcessResult | None
+    """None where nothing landed."""
+
+    @property
+    def success(self) -> bool:
+        """Whether everything succeeded."""
+        return self.sync.success and self.marts is not None and self.marts.success
+
+
+def sync_in_process(
+    instance: dg.DagsterInstance,
+    settings: Settings,
+    district_id: str,
+    day: date,
+    patience: LookSettings | None = None,
+) -> Evening:
+    """Fetch, land and load one district's day, then refill its marts, in this process.
+
+    Every event is recorded in `instance`, as if its daemon had run it.
+    """
+
+    def open_pipeline() -> Pipeline:
+        return Pipeline(settings)
+
+    source = open_pipeline().source
+    limit_pool(instance, settings)
+    instance.add_dynamic_partitions(str(DISTRICTS.name), [district_id])
+    tables = source_assets(source, open_pipeline, settings.first_day, patience)
+    refilled = mart_assets(marts(settings.sql), [source], open_pipeline)
+    jobs = [source_job(source), marts_job(refilled)]
+    definitions = dg.Definitions(assets=[tables, refilled], jobs=jobs)
+
+    def run(job: Job, key: str) -> dg.ExecuteInProcessResult:
+        return definitions.resolve_job_def(job.name).execute_in_process(
+            instance=instance, partition_key=key, raise_on_error=False
+        )
+
+    sync = run(jobs[0], partition_key(district_id, day))
+    has_landed = bool(sync.asset_materializations_for_node(source.name))
+    return Evening(sync, run(jobs[1], district_id) if has_landed else None)

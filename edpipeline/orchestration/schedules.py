@@ -1,0 +1,125 @@
+"""Daily windows: inside one, what failed is tried again; when it has closed, silence is told.
+
+Days and clock times are each district's own, so the schedule itself ticks in UTC, every quarter
+of an hour, and asks the windows.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import dagster as dg
+
+from edpipeline import windows
+from edpipeline.landing import drop as landing
+from edpipeline.model import Source
+from edpipeline.orchestration.partitions import day_and_district, partition_key
+from edpipeline.orchestration.runs import Asked, request
+from edpipeline.orchestration.standing import DONE, InUse, districts_in_use, statuses
+from edpipeline.orchestration.steps import FAILURE_TAG, TRANSIENT, Job, OpenPipeline
+from edpipeline.pipeline import Pipeline
+
+EVERY_QUARTER = "*/15 * * * *"
+JUST_CLOSED = timedelta(hours=1)
+CLOSED_LATELY = timedelta(hours=12)
+"""So long a missed day is still told, where Dagster itself was down when the window closed."""
+BEFORE = timedelta(days=60)
+PARTITION_TAG = "dagster/partition"
+UNFINISHED = (
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+)
+
+
+def window_schedule(source: Source, job: Job, open_pipeline: OpenPipeline) -> dg.ScheduleDefinition:
+    """The schedule that watches over a source's windows."""
+
+    @dg.schedule(
+        name=f"{source.name}_windows",
+        description=(
+            "Inside a district's daily window, asks again for a delivery whose run failed for a"
+            " reason that may pass. When the window has closed without one, records that and fails"
+            " for everybody to see."
+        ),
+        cron_schedule=EVERY_QUARTER,
+        execution_timezone="UTC",
+        job=job,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )
+    def windows_of_districts(
+        context: dg.ScheduleEvaluationContext,
+    ) -> list[dg.RunRequest] | dg.SkipReason:
+        tick = _Tick(context, source, open_pipeline(), context.scheduled_execution_time)
+        requests = [*tick.again(), *tick.missed()]
+        return requests or dg.SkipReason("no run failed that may succeed now; no day was missed")
+
+    return windows_of_districts
+
+
+@dataclass(frozen=True)
+class _Tick:
+    """One tick of the schedule."""
+
+    context: dg.ScheduleEvaluationContext
+    source: Source
+    pipeline: Pipeline
+    now: datetime
+
+    def again(self) -> Iterator[dg.RunRequest]:
+        """Runs that failed for a reason that may pass, of districts whose window is open."""
+        in_use = {one.id: one for one in districts_in_use(self.pipeline, self.source)}
+        failed = self.context.instance.get_runs(
+            dg.RunsFilter(
+                tags={FAILURE_TAG: TRANSIENT},
+                statuses=[dg.DagsterRunStatus.FAILURE],
+                created_after=self.now - timedelta(days=2),
+            )
+        )
+        keys = dict.fromkeys(run.tags.get(PARTITION_TAG, "") for run in failed)
+        for key in filter(None, keys):
+            day, district_id = day_and_district(key)
+            one = in_use.get(district_id)
+            if one and self._is_open(one, day) and self._latest_failed(key):
+                yield request(self.source, one.id, day, f"again {self.now:%H:%M}", Asked())
+
+    def _is_open(self, one: InUse, day: date) -> bool:
+        is_today = windows.delivery_day(one.window, self.now) == day
+        return is_today and windows.state(one.window, self.now) == "open"
+
+    def _latest_failed(self, key: str) -> bool:
+        latest = self.context.instance.get_runs(dg.RunsFilter(tags={PARTITION_TAG: key}), limit=1)
+        return bool(latest) and latest[0].tags.get(FAILURE_TAG) == TRANSIENT
+
+    def missed(self) -> Iterator[dg.RunRequest]:
+        """Days whose window has closed, of which nothing was loaded and nothing is being loaded."""
+        closed = list(self._closed())
+        if not closed:
+            return
+        found = statuses(self.pipeline, self.source, min(day for _, day in closed))
+        for one, day in closed:
+            told = found.get((one.id, day), frozenset()) & (DONE | {"refused", "missed"})
+            if not told and not self._is_running(one.id, day):
+                yield request(self.source, one.id, day, "missed", Asked(window_closed=True))
+
+    def _closed(self) -> Iterator[tuple[InUse, date]]:
+        for one in districts_in_use(self.pipeline, self.source):
+            today = windows.delivery_day(one.window, self.now)
+            for day in (today - timedelta(days=1), today):
+                ago = self.now - windows.closes_at(one.window, day)
+                if one.use.is_paused(day, "sync") or not timedelta() <= ago < CLOSED_LATELY:
+                    continue
+                if ago < JUST_CLOSED or self._is_known(one, day):
+                    yield one, day
+
+    def _is_known(self, one: InUse, day: date) -> bool:
+        """A district that never delivered is new: of it, a window long closed says nothing."""
+        store, name = self.pipeline.store, self.source.name
+        return bool(landing.deliveries(store, one.id, name, day - BEFORE, day))
+
+    def _is_running(self, district_id: str, day: date) -> bool:
+        key = str(partition_key(district_id, day))
+        filters = dg.RunsFilter(tags={PARTITION_TAG: key}, statuses=list(UNFINISHED))
+        return bool(self.context.instance.get_runs(filters, limit=1))

@@ -1,0 +1,234 @@
+"""Deliveries are noticed: districts' folders are looked into, and what is complete is asked for.
+
+A file is taken when two looks found it unchanged, together with all files of its set. What was
+seen is remembered in the cursor. Looks are frequent while a district's window is open and its
+delivery has not come, otherwise rare: most ticks connect to nobody.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
+
+import dagster as dg
+
+from edpipeline import windows
+from edpipeline.errors import Permanent, Transient
+from edpipeline.landing import drop as landing
+from edpipeline.landing.sftp import list_folder
+from edpipeline.landing.stability import LookSettings, RemoteFile, Verdict, files_taken, version
+from edpipeline.model import Source
+from edpipeline.orchestration.memory import Memory, read_cursor, write_cursor
+from edpipeline.orchestration.partitions import DISTRICTS
+from edpipeline.orchestration.runs import Asked, limit_pool, request
+from edpipeline.orchestration.standing import DONE, InUse, districts_in_use, statuses
+from edpipeline.orchestration.steps import Job, OpenPipeline
+from edpipeline.pipeline import Pipeline, describe
+
+TICK_SECONDS = 30
+LOOKS_AT_ONCE = 8
+LOOKING_SECONDS = 40
+"""Dagster ends a tick after 60 seconds."""
+SOON = timedelta(minutes=2)
+AFTER_TROUBLE = timedelta(minutes=5)
+RARELY = timedelta(minutes=15)
+
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What a look into one district's folder came to."""
+
+    memory: Memory
+    note: str = ""
+    ready: tuple[RemoteFile, ...] = ()
+    """Files to be fetched now."""
+
+
+def delivery_sensor(
+    source: Source,
+    job: Job,
+    open_pipeline: OpenPipeline,
+    patience: LookSettings | None = None,
+    clock: Clock = lambda: datetime.now(UTC),
+) -> dg.SensorDefinition:
+    """The sensor that looks for a source's deliveries."""
+    settings = patience or LookSettings(patterns=source.arrives.patterns)
+
+    @dg.sensor(
+        name=f"{source.name}_deliveries",
+        description=(
+            "Looks into every district's SFTP folder. A delivery that is complete and has stopped"
+            " growing is asked for while the district's daily window is open."
+        ),
+        job=job,
+        minimum_interval_seconds=TICK_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    def deliveries(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        return _Tick(context, source, open_pipeline(), settings, clock()).result()
+
+    return deliveries
+
+
+@dataclass(frozen=True)
+class _Tick:
+    """One tick of the sensor."""
+
+    context: dg.SensorEvaluationContext
+    source: Source
+    pipeline: Pipeline
+    patience: LookSettings
+    now: datetime
+
+    def result(self) -> dg.SensorResult:
+        """Requests, the new cursor and what is to be said.
+
+        Raises `Permanent` where a district's account does not work, on a tick that has nothing
+        else to report: the other districts' deliveries come first, and the next tick raises.
+        """
+        limit_pool(self.context.instance, self.pipeline.settings)
+        in_use = districts_in_use(self.pipeline, self.source)
+        before = read_cursor(self.context.cursor)
+        visits = self._visits(self._due(in_use, before), before)
+        after = {
+            one.id: visits[one.id].memory if one.id in visits else before[one.id]
+            for one in in_use
+            if one.id in visits or one.id in before
+        }
+        notes = [f"{name}: {visit.note}" for name, visit in visits.items() if visit.note]
+        requests = []
+        for one in in_use:
+            if one.id in visits and visits[one.id].ready:
+                asked, after[one.id], note = self._ask(one, visits[one.id])
+                requests += asked
+                notes += [f"{one.id}: {note}"] if note else []
+        new = self._new_partitions(in_use)
+        cursor = write_cursor(after)
+        troubles = [f"{name}: {memory.trouble}" for name, memory in after.items() if memory.trouble]
+        if troubles and not requests and not new and cursor == self.context.cursor:
+            raise Permanent("; ".join(troubles))
+        return dg.SensorResult(
+            run_requests=requests,
+            skip_reason=None if requests else "; ".join(notes) or self._idle(in_use),
+            cursor=cursor,
+            dynamic_partitions_requests=[DISTRICTS.build_add_request(new)] if new else [],
+        )
+
+    def _new_partitions(self, in_use: Sequence[InUse]) -> list[str]:
+        known = set(self.context.instance.get_dynamic_partitions(str(DISTRICTS.name)))
+        return [one.id for one in in_use if one.id not in known]
+
+    def _due(self, in_use: Sequence[InUse], before: Mapping[str, Memory]) -> list[InUse]:
+        """Districts to look into in this tick, the one waiting longest first."""
+        due = [one for one in in_use if self._is_due(one, before.get(one.id))]
+        never = datetime.min.replace(tzinfo=UTC)
+        return sorted(due, key=lambda one: before[one.id].looked_at if one.id in before else never)
+
+    def _is_due(self, one: InUse, memory: Memory | None) -> bool:
+        day = windows.delivery_day(one.window, self.now)
+        if one.use.is_paused(day, "sync"):
+            return False
+        if memory is None:
+            return True
+        at_work = self._is_open(one) or self._is_open(one, SOON)
+        if not at_work or memory.asked_for == day.isoformat():
+            pause = RARELY
+        elif memory.trouble:
+            pause = AFTER_TROUBLE
+        else:
+            pause = timedelta(seconds=self.patience.min_seconds)
+        return self.now - memory.looked_at >= pause
+
+    def _is_open(self, one: InUse, ahead: timedelta = timedelta()) -> bool:
+        return windows.state(one.window, self.now + ahead) == "open"
+
+    def _visits(self, due: Sequence[InUse], before: Mapping[str, Memory]) -> dict[str, Visit]:
+        """Looks side by side; those not over in time are left for the next tick."""
+        if not due:
+            return {}
+        # Opened here, so that the threads find it open.
+        self.pipeline.store.describe()
+        pool = ThreadPoolExecutor(LOOKS_AT_ONCE)
+        begun = {one.id: pool.submit(self._visit, one, before.get(one.id)) for one in due}
+        finished, _ = wait(begun.values(), timeout=LOOKING_SECONDS)
+        pool.shutdown(wait=False, cancel_futures=True)
+        return {name: look.result() for name, look in begun.items() if look in finished}
+
+    def _visit(self, one: InUse, memory: Memory | None) -> Visit:
+        memory = memory or Memory(looked_at=self.now)
+        try:
+            files = list_folder(self.pipeline.account(one.id))
+            previous = memory.look or self.pipeline.remembered(one.id, self.now)
+            finding, look = self.pipeline.judge(one.id, previous, files, self.now, self.patience)
+        except Transient as error:
+            return Visit(memory, str(error))
+        except Permanent as error:
+            return Visit(replace(memory, looked_at=self.now, trouble=str(error)), str(error))
+        memory = replace(
+            memory,
+            looked_at=self.now,
+            look=look,
+            trouble="",
+            present=frozenset(map(version, files)),
+        )
+        if finding.verdict is Verdict.NOTHING_NEW:
+            return Visit(memory)
+        if finding.verdict is not Verdict.READY:
+            return Visit(memory, describe(finding))
+        match windows.state(one.window, self.now):
+            case "open":
+                return Visit(memory, ready=finding.files)
+            case "before":
+                return Visit(memory, f"a delivery is complete; {self._when(one)}")
+            case _:
+                note = f"a delivery came after the window; {self._when(one)}, or now by"
+                return Visit(memory, f"{note} `edpipeline sync --district {one.id}`")
+
+    def _when(self, one: InUse) -> str:
+        """When a delivery that is there will be taken."""
+        return f"it is taken when the window opens {self._opening(one):%Y-%m-%d %H:%M} UTC"
+
+    def _opening(self, one: InUse) -> datetime:
+        day = windows.delivery_day(one.window, self.now)
+        opens = windows.opens_at(one.window, day)
+        return opens if opens > self.now else windows.opens_at(one.window, day + timedelta(days=1))
+
+    def _ask(self, one: InUse, visit: Visit) -> tuple[list[dg.RunRequest], Memory, str]:
+        """The request for what is ready, unless the day has had its delivery."""
+        day = windows.delivery_day(one.window, self.now)
+        memory, files = visit.memory, visit.ready
+        try:
+            if self._has_had_its_own(one, day, files):
+                return [], memory, "another delivery is there, and one a day is taken"
+        except Transient as error:
+            return [], memory, str(error)
+        digest = sha256(" ".join(sorted(map(version, files))).encode()).hexdigest()[:12]
+        asked = request(self.source, one.id, day, digest, Asked(files=files))
+        look = memory.look.after_taking(files) if memory.look else None
+        return [asked], replace(memory, look=look, asked_for=day.isoformat()), ""
+
+    def _has_had_its_own(self, one: InUse, day: date, files: Sequence[RemoteFile]) -> bool:
+        """Whether this day's delivery is in the tables already.
+
+        One written before the window opened may be yesterday's that came late: it gives way to
+        one written inside it.
+        """
+        landed = landing.deliveries(self.pipeline.store, one.id, self.source.name, day, day)
+        if not landed:
+            return False
+        found = statuses(self.pipeline, self.source, day).get((one.id, day), frozenset())
+        opened = windows.opens_at(one.window, day).timestamp()
+        first = max((f.modified_at for f in files_taken([landed[-1].drop])), default=0)
+        gives_way = first < opened <= max(file.modified_at for file in files)
+        return bool(found & DONE) and not gives_way
+
+    def _idle(self, in_use: Sequence[InUse]) -> str:
+        if not in_use:
+            return "no district of the districts file uses this source"
+        if any(self._is_open(one) for one in in_use):
+            return "nothing new"
+        first = min(in_use, key=self._opening)
+        return f"the next window opens {self._opening(first):%Y-%m-%d %H:%M} UTC ({first.id})"
