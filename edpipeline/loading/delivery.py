@@ -3,7 +3,7 @@
 Nothing is loaded here; what cannot be used as a whole is noted with its reason.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -141,8 +141,14 @@ def _layout_problem(name: str, layout: Layout, edition: Edition) -> Unreadable |
     if not layout.recognised:
         text = f"{name}: the first line names no known column. {CODES['no_header'].remedy}"
         return Unreadable("no_header", text, 1)
+    if layout.missing_required and not _is_header(layout):
+        text = (
+            f"{name}: of the {len(layout.columns)} values of the first line,"
+            f" {layout.recognised} are names of columns. {CODES['no_header'].remedy}"
+        )
+        return Unreadable("no_header", text, 1)
     if layout.repeated:
-        repeated = ", ".join(layout.repeated)
+        repeated = _shown(layout.repeated)
         text = f"{name}: two headers name the same column ({repeated}): remove one of them"
         return Unreadable("repeated_columns", text, 1)
     if layout.missing_required:
@@ -152,15 +158,28 @@ def _layout_problem(name: str, layout: Layout, edition: Edition) -> Unreadable |
     return None
 
 
+def _is_header(layout: Layout) -> bool:
+    """Whether the first line names columns at all: it may as well be somebody's row."""
+    return layout.recognised * 3 >= len(layout.columns)
+
+
+def _shown(names: Sequence[str], most: int = 40) -> str:
+    """Names from a file as they may stand in a message: harmless, short and not too many."""
+    plain = ["".join(c if c.isprintable() else "?" for c in name)[:60] for name in names[:most]]
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(plain) + more
+
+
 def _notes(name: str, layout: Layout, dialect: Dialect) -> list[FileFinding]:
     notes = []
-    if layout.extra:
-        text = f"{name}: kept out, not known: {', '.join(layout.extra)}"
+    is_header = _is_header(layout) or not layout.missing_required
+    if layout.extra and is_header:
+        text = f"{name}: kept out, not known: {_shown(layout.extra)}"
         notes.append(FileFinding("extra_columns", text))
-    if layout.renamed:
-        text = f"{name}: read under another name: {', '.join(layout.renamed)}"
+    if layout.renamed and is_header:
+        text = f"{name}: read under another name: {_shown(layout.renamed)}"
         notes.append(FileFinding("renamed_columns", text))
-    if layout.missing_optional:
+    if layout.missing_optional and is_header:
         text = f"{name}: not in the file: {', '.join(layout.missing_optional)}"
         notes.append(FileFinding("optional_columns_missing", text))
     if dialect.encoding != "utf-8":

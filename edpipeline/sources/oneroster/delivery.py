@@ -97,26 +97,45 @@ def _tables(headers: Mapping[str, Sequence[str]], findings: Findings) -> dict[st
 
 def _read_manifest(text: str, findings: Findings) -> tuple[dict[str, Announced], str]:
     """What the manifest announces by table, and its version; tolerant, and saying so."""
-    rows = [row for row in csv.reader(text.splitlines()) if any(cell.strip() for cell in row)]
-    if rows and [cell.strip() for cell in rows[0]] == ["propertyName", "value"]:
-        rows = rows[1:]
-    else:
-        findings.append(("manifest_wrong", "manifest.csv lacks its header propertyName,value"))
-        rows = rows[1:] if rows and rows[0][0].strip() == "propertyName" else rows
+    rows = _manifest_rows(text, findings)
     tables = {f"file.{name.removesuffix('.csv')}": table for name, table in FILES.items()}
     announced: dict[str, Announced] = {}
     version = ""
-    for line, row in enumerate(rows, start=2):
-        name, value = row[0].strip(), row[1].strip() if len(row) > 1 else ""
-        if name in tables and value in ("absent", "bulk", "delta"):
-            announced[tables[name]] = value  # type: ignore[assignment]
+    unusable = []
+    for line, name, value in rows:
+        mode = value.casefold()
+        if name in tables and mode in ("absent", "bulk", "delta"):
+            announced[tables[name]] = mode  # type: ignore[assignment]
+            if mode != value:
+                findings.append(("manifest_wrong", f"manifest.csv: row {line}: write {mode}"))
         elif name == "oneroster.version":
             version = value
         elif name == "manifest.version" and value != "1.0":
             findings.append(("manifest_wrong", "manifest.csv: manifest.version is not 1.0"))
         elif name not in PROPERTIES:
-            findings.append(("manifest_wrong", f"manifest.csv: row {line} cannot be used"))
+            unusable.append(str(line))
+    if unusable:
+        shown = ", ".join(unusable[:5]) + (", ..." if len(unusable) > 5 else "")
+        findings.append(("manifest_wrong", f"manifest.csv: rows that cannot be used: {shown}"))
     return announced, version
+
+
+def _manifest_rows(text: str, findings: Findings) -> list[tuple[int, str, str]]:
+    """Line, property and value of each row below the header."""
+    try:
+        lines = list(enumerate(csv.reader(text.splitlines()), start=1))
+    except csv.Error:
+        findings.append(("manifest_wrong", "manifest.csv cannot be read as CSV"))
+        return []
+    rows = [
+        (line, row[0].strip(), row[1].strip() if len(row) > 1 else "")
+        for line, row in lines
+        if any(cell.strip() for cell in row)
+    ]
+    head = rows[0][1:] if rows else ("", "")
+    if head != ("propertyName", "value"):
+        findings.append(("manifest_wrong", "manifest.csv lacks its header propertyName,value"))
+    return rows[1:] if head[0] == "propertyName" else rows
 
 
 def _edition(
@@ -127,7 +146,7 @@ def _edition(
     findings: Findings,
 ) -> str:
     """The edition by the manifest's version, or by what is there."""
-    major = version[:3]
+    major = ".".join(version.split(".")[:2])
     if major in EDITION_BY_VERSION:
         return EDITION_BY_VERSION[major]
     if version:
