@@ -98,12 +98,12 @@ def _unpacked(
 ) -> dict[str, Path]:
     """CSV files by name; a zip stands for its members."""
     found: dict[str, Path] = {}
-    for name, path in paths.items():
+    for place, (name, path) in enumerate(paths.items()):
         if not name.casefold().endswith(".zip"):
             found[name] = path
             continue
         try:
-            extracted = archive.extract(path, scratch / f"zip-{len(found)}")
+            extracted = archive.extract(path, scratch / f"zip-{place}")
             for member, unpacked in extracted.files.items():
                 found.setdefault(member, unpacked)
         except BadDelivery as problem:
