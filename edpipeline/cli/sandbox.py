@@ -39,16 +39,17 @@ def demo(folder: Folder = HERE) -> None:
     with evening.running(folder, clean=True) as sandbox:
         account = f"{evening.DISTRICT}@{sandbox.server.host}:{sandbox.server.port}"
         terminal.say(f"An SFTP server with a pinned host key runs for {account}.")
-        last = _evenings(sandbox)
+        last = _evenings(sandbox, sandbox.today)
         _tell_where(sandbox)
+    program = terminal.program()
     option = "" if folder == HERE else f" --folder {shlex.quote(str(folder))}"
     terminal.say(f"\nThat took {time.monotonic() - began:.0f} s. To go on:", "bold")
     for command, what in (
-        (f"edpipeline sandbox dev{option}", "the same in the Dagster UI"),
-        (f'eval "$(edpipeline sandbox environment{option})"', "point this shell at the sandbox"),
-        ("edpipeline history", "then: the evenings"),
-        (f"edpipeline report {last.drop_id[:6]}", "what the district should fix"),
-        (f"edpipeline preview {sandbox.world.account_folder}", "what a delivery would come to"),
+        (f"{program} sandbox dev{option}", "the same in the Dagster UI"),
+        (f'eval "$({program} sandbox environment{option})"', "point this shell at the sandbox"),
+        (f"{program} history", "then: the evenings"),
+        (f"{program} report {last.drop_id[:6]}", "what the district should fix"),
+        (f"{program} preview {sandbox.world.account_folder}", "what a delivery would come to"),
     ):
         terminal.say(f"  {command}")
         terminal.say(f"      {what}", "dim")
@@ -67,12 +68,15 @@ def dev(
         fresh = clean or not (folder / "warehouse.duckdb").exists()
         with evening.running(folder, clean=fresh, all_day=True) as sandbox:
             if fresh:
-                _evenings(sandbox)
+                # Today's delivery is left for the sensor to find.
+                _evenings(sandbox, sandbox.today - timedelta(days=1))
             with terminal.working("starting Dagster"):
                 process, port, log = evening.start_dagster(sandbox)
             try:
                 terminal.say(f"Dagster UI: http://127.0.0.1:{port}  (its log: {log})", "bold")
-                terminal.say("`edpipeline sandbox deliver` sends the next delivery; Ctrl-C stops.")
+                terminal.say(
+                    f"`{terminal.program()} sandbox deliver` sends the next delivery; Ctrl-C stops."
+                )
                 if process.wait():
                     raise Permanent(f"Dagster ended by itself; {log} says why")
             finally:
@@ -93,11 +97,15 @@ def up(folder: Folder = HERE) -> None:
 @app.command()
 def deliver(folder: Folder = HERE) -> None:
     """Send the district's next delivery: 1 % of its rows changed, a few of them broken."""
-    account = evening.send_next(folder)
-    terminal.say(
-        f"A delivery is in {account}. In the Dagster UI the sensor takes it after two looks, within"
-        " two minutes; or run `edpipeline sync` in the sandbox's environment."
-    )
+    sent = evening.send_next(folder)
+    terminal.say(f"A delivery is in {sent.account_folder}.")
+    if sent.todays_has_landed:
+        terminal.say(
+            "Today's has landed already, and the sensor takes one a day: materialize today's"
+            " partition in the Dagster UI, or run `edpipeline sync` in the sandbox's environment."
+        )
+    else:
+        terminal.say("While `edpipeline sandbox dev` runs, its sensor takes it within minutes.")
 
 
 @app.command()
@@ -107,11 +115,10 @@ def environment(folder: Folder = HERE) -> None:
         typer.echo(line)
 
 
-def _evenings(sandbox: evening.Running) -> SyncReport:
+def _evenings(sandbox: evening.Running, last: date) -> SyncReport:
     """Both evenings, told as they happen; the report of the last."""
-    today = sandbox.today
     terminal.say("\nFirst evening: the district's first delivery", "bold")
-    waiting = _evening(sandbox, today - timedelta(days=1), night=0, broken=0.0)
+    waiting = _evening(sandbox, last - timedelta(days=1), night=0, broken=0.0)
     terminal.say("\nA person looks at it and approves", "bold")
     found = approval.find_waiting(sandbox.pipeline, waiting.drop_id)
     approval.record(sandbox.pipeline, found, by="demo", note="looks right")
@@ -119,7 +126,7 @@ def _evenings(sandbox: evening.Running) -> SyncReport:
         report = evening.sync_through_dagster(sandbox, waiting.day, progress)
     terminal.show_report(report)
     terminal.say("\nSecond evening: 1 % has changed, and a few rows are broken", "bold")
-    return _evening(sandbox, today, night=1, broken=evening.BROKEN)
+    return _evening(sandbox, last, night=1, broken=evening.BROKEN)
 
 
 def _evening(sandbox: evening.Running, day: date, night: int, broken: float) -> SyncReport:

@@ -4,15 +4,16 @@ Answers go to stdout; progress and errors to stderr, so that answers can be pipe
 spinners are for terminals only. Cells are plain text: nothing in a file's name is markup.
 """
 
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
 
 import polars as pl
-from rich import box
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -36,6 +37,13 @@ STATUS_STYLES: Mapping[str, str] = {
     "missed": "red",
     "failed": "red",
 }
+SHORT_WORDS: Mapping[str, str] = {
+    "loaded": "completed",
+    "loaded_with_errors": "completed, errors",
+    "removals_held": "removals wait",
+    "awaiting_approval": "waits for approval",
+}
+"""Statuses as they fit into a column; the others are words already."""
 PREVIEW_WORDS: Mapping[str, str] = {
     "loaded": "Usable",
     "loaded_with_errors": "Usable, with errors",
@@ -55,9 +63,27 @@ def err() -> Console:
     return Console(stderr=True, width=None if sys.stderr.isatty() else WIDE, highlight=False)
 
 
+def program() -> str:
+    """What to type for this program in this shell."""
+    if shutil.which("edpipeline"):
+        return "edpipeline"
+    started = Path(sys.argv[0])
+    here = started.absolute().is_relative_to(Path.cwd())
+    return str(started.absolute().relative_to(Path.cwd()) if here else started)
+
+
 def say(text: str, style: str = "") -> None:
     """A sentence on stdout."""
     out().print(Text(text, style), soft_wrap=not sys.stdout.isatty())
+
+
+def say_text(text: Text, indent: int = 0) -> None:
+    """Styled text on stdout, its lines indented."""
+    console = out()
+    if sys.stdout.isatty():
+        console.print(Padding(text, (0, 0, 0, indent)))
+    else:
+        console.print(Text(" " * indent) + text, soft_wrap=True)
 
 
 def complain(text: str) -> None:
@@ -86,12 +112,12 @@ def working(first: str) -> Iterator[Progress]:
 def show_report(report: SyncReport) -> None:
     """What a sync did: counts per file, codes, and the message."""
     words = STATUS_WORDS.get(report.status, report.status)
-    head = Text(words, f"bold {STATUS_STYLES.get(report.status, '')}")
+    head = Text(words, f"bold {_style(report.status)}")
     drop = f", drop {report.drop_id}" if report.drop_id else ""
     out().print(head + Text(f"  {report.district_id}, {report.day}{drop}", "not bold default"))
     _show_files(report.files)
     if report.message:
-        say(report.message)
+        say(f"\n{report.message}", _style(report.status))
 
 
 def show_preview(preview: Preview) -> None:
@@ -101,7 +127,8 @@ def show_preview(preview: Preview) -> None:
     if report.status == "awaiting_approval" and any(f.rejected for f in report.files):
         words = PREVIEW_WORDS["loaded_with_errors"]
     head = Text(words, f"bold {STATUS_STYLES[report.status if preview.usable else 'refused']}")
-    out().print(head + Text(f"  read as {preview.edition_title}; nothing was written", "default"))
+    read_as = f"read as {preview.edition_title}; " if report.files else ""
+    out().print(head + Text(f"  {read_as}nothing was written", "default"))
     _show_files(report.files)
     if preview.hold_reason:
         say(f"Removals would wait: {preview.hold_reason}.", "yellow")
@@ -115,53 +142,59 @@ def show_findings(findings: pl.DataFrame, count: int | None = None) -> None:
     """
     if not findings.height:
         return
-    first = findings.with_columns(is_warning=pl.col("severity") != "error").sort(
-        "is_warning", "file", "line", "code", nulls_last=False, maintain_order=True
+    shown = (
+        findings.with_columns(is_warning=pl.col("severity") != "error")
+        .sort("is_warning", "file", "line", "code", nulls_last=False, maintain_order=True)
+        .head(SHOWN_FINDINGS)
     )
-    table = _table("file", "line", "column", "code", "what to do")
-    table.columns[4].overflow = "fold"
-    shown = first.head(SHOWN_FINDINGS)
+    say("\nWhat to fix", "bold")
     for file, line, column, severity, code, message in shown.select(
         "file", "line", "column", "severity", "code", "message"
     ).iter_rows():
+        place = ", ".join(filter(None, (file, f"line {line:,}" if line else "", column)))
         style = "red" if severity == "error" else "yellow"
-        place = f"{line:,}" if line is not None else ""
-        table.add_row(file or "", place, column or "", Text(code, style), Text(message or ""))
-    out().print(table)
+        say_text(Text("  ") + Text(code, style) + Text(f"  {place}", "bold"))
+        say_text(Text(message or ""), indent=6)
     rest = (count or findings.height) - shown.height
     if rest:
-        say(f"... and {rest:,} more; --csv FILE writes them all, for a spreadsheet.", "dim")
+        say(f"  ... and {rest:,} more; --csv FILE writes them all, for a spreadsheet.", "dim")
 
 
 def show_history(reports: Sequence[SyncReport], zone_of: Callable[[str], tzinfo]) -> None:
-    """Syncs, newest first; times on the clock of each one's district."""
-    table = _table("day", "district", "status", "started", "took", "read", "rejected", "drop")
-    for number in (4, 5, 6):
+    """Syncs, newest first, times on the clock of each one's district; then what is to be done."""
+    several = len({report.district_id for report in reports}) > 1
+    table = _table("day", "status", "started", "took", "read", "rejected", "drop")
+    for number in (3, 4, 5):
         table.columns[number].justify = "right"
-    table.add_column("message", overflow="fold", ratio=1)
+    if several:
+        table.add_column("district")
+    last: dict[tuple[str, str, date], SyncReport] = {}
     for report in reports:
+        last.setdefault((report.district_id, report.source, report.day), report)
         started = report.started_at.replace(tzinfo=UTC).astimezone(zone_of(report.district_id))
         table.add_row(
             str(report.day),
-            report.district_id,
-            Text(STATUS_WORDS.get(report.status, report.status), _style(report.status)),
-            f"{started:%m-%d %H:%M %Z}",
+            Text(SHORT_WORDS.get(report.status, report.status), _style(report.status)),
+            f"{started:%m-%d %H:%M}",
             _duration(report.started_at, report.completed_at),
             f"{sum(file.read for file in report.files):,}",
             f"{sum(file.rejected for file in report.files):,}",
             report.drop_id,
-            Text(report.message),
+            *([Text(report.district_id)] if several else []),
         )
     out().print(table)
+    for report in last.values():
+        if report.message:
+            say(f"{report.district_id}, {report.day}", "bold")
+            say_text(Text(report.message), indent=2)
 
 
 def show_checks(district_id: str, results: Sequence[CheckResult]) -> None:
     """What was checked, each with a mark, and what to do about what is wrong."""
     say(district_id, "bold")
     for result in results:
-        mark = Text("  ok    ", "green") if result.ok else Text("  WRONG ", "bold red")
-        text = mark + Text(f"{result.name}: {result.message}")
-        out().print(text, soft_wrap=not sys.stdout.isatty())
+        mark = Text("ok     ", "green") if result.ok else Text("WRONG  ", "bold red")
+        say_text(mark + Text(f"{result.name}: {result.message}"), indent=2)
 
 
 def show_frame(frame: pl.DataFrame) -> None:
@@ -197,24 +230,33 @@ def _show_files(files: Sequence[FileReport]) -> None:
     for column in table.columns[1:]:
         column.justify = "right"
     for file in files:
-        name = Text(file.file_name) + Text(f"\n{_note(file)}", "dim")
+        style = "" if file.status != "kept" else "red"
         numbers = [_number(name, getattr(file, name)) for name in counts]
-        table.add_row(name, *numbers)
+        table.add_row(Text(file.file_name, style), *numbers)
     out().print(table)
+    notes: dict[str, list[str]] = {}
+    for file in files:
+        notes.setdefault(_note(file), []).append(file.file_name)
+    for note, names in notes.items():
+        if note:
+            which = "all" if len(names) == len(files) > 1 else ", ".join(names)
+            say(f"{which}: {note}", "dim")
     _show_codes(files)
 
 
 def _show_codes(files: Sequence[FileReport]) -> None:
     table = _table("file", "code", "rows", "what it means")
     table.columns[2].justify = "right"
+    table.columns[3].no_wrap = False
     for file in files:
         found = [(file.rejected_by_code, "red"), (file.warnings_by_code, "yellow")]
         for by_code, style in found:
-            for code, count in sorted(by_code.items(), key=lambda pair: -pair[1]):
+            for code, count in sorted(by_code.items(), key=lambda pair: (-pair[1], pair[0])):
                 meaning = CODES[code].meaning if code in CODES else ""
                 rows = f"{count:,}" if code in CODES and CODES[code].level == "row" else ""
-                table.add_row(file.file_name, Text(code, style), rows, meaning)
+                table.add_row(Text(file.file_name), Text(code, style), rows, meaning)
     if table.row_count:
+        out().print()
         out().print(table)
 
 
@@ -238,7 +280,9 @@ def _duration(started: datetime, completed: datetime) -> str:
 
 
 def _table(*headers: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    """A table without lines, which fits into 80 columns sooner than one with."""
+    gap = 2 if out().width >= 100 else 1
+    table = Table(box=None, padding=(0, gap, 0, 0), header_style="dim")
     for header in headers:
-        table.add_column(header, overflow="fold")
+        table.add_column(header, no_wrap=True)
     return table

@@ -27,10 +27,11 @@ from filelock import FileLock, Timeout
 
 from edpipeline import windows
 from edpipeline.errors import BadConfiguration, Busy, Permanent
+from edpipeline.landing.drop import deliveries
 from edpipeline.landing.stability import LookSettings
 from edpipeline.loading.load import Progress
 from edpipeline.loading.report import SyncReport, load_reports
-from edpipeline.pipeline import Arrival, Pipeline, silent
+from edpipeline.pipeline import ROSTER, Arrival, Pipeline, silent
 from edpipeline.sandbox import names
 from edpipeline.sandbox.roster import DEMO, Size, schools, write_roster
 from edpipeline.sandbox.sftp_server import SftpServer, sftp_server
@@ -182,15 +183,29 @@ def send(world: World, *, night: int, broken: float, written_at: datetime) -> No
             path.replace(world.account_folder / path.name)
 
 
-def send_next(folder: Path) -> Path:
-    """Put the delivery after the last one into a sandbox's account; the account's folder.
+@dataclass(frozen=True)
+class Sent:
+    """A delivery that was put into the account's folder."""
+
+    account_folder: Path
+    todays_has_landed: bool
+    """True where another delivery of today has been taken before."""
+
+
+def send_next(folder: Path) -> Sent:
+    """Put the delivery after the last one into a sandbox's account.
 
     Raises BadConfiguration where there is no sandbox.
     """
     world = _existing(folder)
+    now = datetime.now(UTC)
     night = world.remembered("night", -1) + 1
-    send(world, night=night, broken=BROKEN, written_at=datetime.now(UTC) - timedelta(minutes=5))
-    return world.account_folder
+    send(world, night=night, broken=BROKEN, written_at=now - timedelta(minutes=5))
+    with provided(world.variables()):
+        pipeline = Pipeline(load_settings())
+        today = pipeline.delivery_day(DISTRICT, now)
+        landed = deliveries(pipeline.store, DISTRICT, ROSTER, today, today)
+    return Sent(world.account_folder, bool(landed))
 
 
 def shell_lines(folder: Path) -> list[str]:
