@@ -48,9 +48,7 @@ def load_nights(
         incoming = folder / f"incoming-{district_id}-{night}"
         write_roster(incoming, size, night=night, change=0.1, broken=0.03, dialect=dialect)
         now = datetime.now(UTC)
-        arrived = [
-            landing.Arrived(path.name, path, now) for path in sorted(incoming.glob("*.csv"))
-        ]
+        arrived = [landing.Arrived(path.name, path, now) for path in sorted(incoming.glob("*.csv"))]
         day = FIRST_DAY + timedelta(days=night)
         landing.land(store, district_id, "oneroster", day, arrived, now, "test")
         reports.append(sync.load_day(day))
