@@ -169,7 +169,7 @@ def refill_district(warehouse: Warehouse, sql_folder: Path, district_id: str) ->
     with warehouse.transaction() as session:
         if not _changed(session, found):
             return _refill(session, found, district_id, _is_postgres(warehouse))
-    _shape(warehouse, found)
+    make_marts(warehouse, found)
     with warehouse.transaction() as session:
         return _refill(session, found, district_id, _is_postgres(warehouse))
 
@@ -215,8 +215,12 @@ def require_made(session: Session, found: Sequence[Mart]) -> None:
         raise NotFound(f"marts not filled since their SQL was written or changed: {names}")
 
 
-def _shape(warehouse: Warehouse, found: Sequence[Mart]) -> None:
-    """Make or extend the tables, in a transaction of its own: on PostgreSQL others wait for it."""
+def make_marts(warehouse: Warehouse, found: Sequence[Mart]) -> None:
+    """Make or extend the tables of marts, and fill nothing.
+
+    This is a transaction of its own, because on PostgreSQL refills of other districts wait for
+    it. Raises `BadConfiguration` where a table cannot be made to fit.
+    """
     with warehouse.transaction() as session:
         # Not a district: keeps a refill of another district from making the same tables.
         session.lock_district(SCHEMA)
