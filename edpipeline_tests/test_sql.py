@@ -96,8 +96,7 @@ COPY_VERSION = (
     " where sourced_id = (select min(sourced_id) from roster.{0} where valid_to is null)"
 )
 COPY_ROW = (
-    "insert into marts.{0} select * from marts.{0}"
-    " where {1} = (select min({1}) from marts.{0})"
+    "insert into marts.{0} select * from marts.{0} where {1} = (select min({1}) from marts.{0})"
 )
 DOCTORED = {
     "dim_school__has_one_row_per_key": COPY_ROW.format("dim_school", "school_id"),
