@@ -21,7 +21,7 @@ from edpipeline.loading.report import FileReport, SyncReport
 from edpipeline.loading.sync import Sync
 from edpipeline.sandbox.dialects import ONEROSTER_1_1, ONEROSTER_1_2, POWERSCHOOL, Dialect
 from edpipeline.sources import source
-from edpipeline.warehouse.engine import Warehouse, open_warehouse
+from edpipeline.warehouse.engine import Session, Warehouse, open_warehouse
 from edpipeline.warehouse.schema import prepare
 
 ONEROSTER = source("oneroster")
@@ -224,16 +224,22 @@ class District:
 
     def history(self, name: str) -> list[tuple[Any, ...]]:
         """Every version of every row; `row_hash` alone may differ between ways to one state."""
+        with self.warehouse.transaction() as session:
+            return self._history(session, name)
+
+    def _history(self, session: Session, name: str) -> list[tuple[Any, ...]]:
         columns = [column.name for column in ONEROSTER.table(name).stored_columns]
         columns += ["valid_from", "valid_to", "warned", "drop_id", "line"]
-        found = self.select(
-            f"select {', '.join(columns)} from roster.{name} where district_id = $district"
+        found = session.rows(
+            f"select {', '.join(columns)} from roster.{name} where district_id = $district",
+            district=self.district_id,
         )
         return sorted(found, key=repr)
 
     def state(self) -> dict[str, list[tuple[Any, ...]]]:
         """The history of every table that has any."""
-        found = {t.name: self.history(t.name) for t in ONEROSTER.tables}
+        with self.warehouse.transaction() as session:
+            found = {t.name: self._history(session, t.name) for t in ONEROSTER.tables}
         return {name: history for name, history in found.items() if history}
 
     def findings(self, code: str | None = None) -> list[tuple[Any, ...]]:

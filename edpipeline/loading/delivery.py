@@ -72,7 +72,7 @@ def open_delivery(
     for name, path in looked.paths.items():
         _look(name, path, options, looked)
     headers = {name: header.names for name, header in looked.headers.items()}
-    headers |= {name: () for name in looked.problems}
+    headers |= dict.fromkeys(looked.problems, ())
     manifest = next((n for n in looked.paths if n.casefold() == MANIFEST), None)
     text = looked.paths[manifest].read_bytes().decode("utf-8-sig", "replace") if manifest else None
     plan = source.plan(headers, text, options.edition)
