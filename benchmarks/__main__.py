@@ -33,7 +33,7 @@ class Measurement:
 def run(name: str, work: Path, night: int, *arguments: str) -> Measurement:
     """Run one measured thing in a fresh process."""
     command = [sys.executable, "-m", "benchmarks.measured", name, str(work), str(night)]
-    done = subprocess.run([*command, *arguments], check=True, capture_output=True, text=True)
+    done = subprocess.run([*command, *arguments], check=True, stdout=subprocess.PIPE, text=True)
     return Measurement(**json.loads(done.stdout.splitlines()[-1]))
 
 

@@ -131,6 +131,8 @@ class TableLoad:
         if self.has_rows:
             self._stage_known()
             self._find_met()
+            self._settle_contradicted()
+            self._settle_twice()
             self._find_gone()
             self.removals = self.value("select count(*) from {gone} where was_active") + self.value(
                 "select count(*) from {met} where deletes"
@@ -172,7 +174,6 @@ class TableLoad:
             from {{staged}} s join {{table}} t on {{open}} and t.{{key}} = s.{{key}}
             where s.line not in (select line from {{out}})"""
         )
-        self._settle_twice()
 
     def _settle_twice(self) -> None:
         """Keys that stand in the file once unchanged and once in other words."""
@@ -194,6 +195,28 @@ class TableLoad:
             self.counts.rejected["duplicate_conflict"] += both.height
             self.checked.recognised -= earlier.height
         self.run("insert into {out} select line from {met} where twice")
+
+    def _settle_contradicted(self) -> None:
+        """Keys that stand once unchanged, and several times in other words that contradict each
+        other: those were taken out by the pass, and the unchanged one goes with them."""
+        rows = self.session.frame(
+            self.sql(
+                """select distinct t.{key} as record_id, t.row_hash
+                from {out} o join {staged} s on s.line = o.line
+                    join {table} t on {open} and t.{key} = s.{key}
+                where not t.warned
+                    and not exists (select 1 from {unseen} u where u.row_hash = t.row_hash)
+                    and not exists (select 1 from {met} m where m.{key} = t.{key})"""
+            ),
+            **self.parameters,
+        )
+        if rows.height:
+            lines = pl.Series("line", self.checked.known.lines_of(rows["row_hash"].to_numpy()))
+            self.findings.add(
+                "duplicate_conflict", rows.select(lines, "record_id"), self.table.key
+            )
+            self.counts.rejected["duplicate_conflict"] += rows.height
+            self.checked.recognised -= rows.height
 
     def _find_gone(self) -> None:
         if self.mode == "delta":

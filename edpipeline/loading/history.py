@@ -12,6 +12,9 @@ from edpipeline.loading.report import SyncReport, load_reports
 from edpipeline.validation.codes import CODES
 from edpipeline.warehouse.engine import Session
 
+MARK = "\x1f"
+"""Unit separator: stands in no name."""
+
 FINDING_COLUMNS = {
     "line": "bigint",
     "column_name": "varchar",
@@ -280,11 +283,13 @@ def mirror_schools(
         district=district_id,
         source=source,
     )
-    for school_id, name in schools.items():
+    if schools:
         session.run(
-            "insert into ops.configured_schools values ($district, $source, $school_id, $name)",
+            "insert into ops.configured_schools select $district, $source,"
+            " unnest(string_to_array($ids, $mark)), unnest(string_to_array($names, $mark))",
             district=district_id,
             source=source,
-            school_id=school_id,
-            name=name,
+            ids=MARK.join(schools),
+            names=MARK.join(schools.values()),
+            mark=MARK,
         )

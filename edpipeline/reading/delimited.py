@@ -9,6 +9,7 @@ the OneRoster facts: rows lost without an error, padded, or shifted by one colum
 
 import re
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,7 +97,7 @@ def inspect(path: Path, name: str, allowed_encodings: Sequence[str] = ()) -> Dia
         raise Unreadable(
             "not_text", f"{name} is not a CSV file (it looks like {counts.looks_binary})"
         )
-    encoding = _encoding(path, name, allowed_encodings)
+    encoding = "utf-8" if counts.is_ascii else _encoding(path, name, allowed_encodings)
     line_end = _line_end(name, counts)
     ends = counts.last in b"\r\n"
     return Dialect(
@@ -133,7 +134,19 @@ def header(path: Path, name: str, dialect: Dialect) -> Header:
 
 
 def pieces(path: Path, dialect: Dialect, offset: int, size: int = PIECE) -> Iterator[Piece]:
-    """The rows below the header in pieces of about `size` bytes, cut at line ends."""
+    """The rows below the header in pieces of about `size` bytes, cut at line ends.
+
+    The next piece is read while the caller works on this one.
+    """
+    ahead = _pieces(path, dialect, offset, size)
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        coming = reader.submit(next, ahead, None)
+        while (piece := coming.result()) is not None:
+            coming = reader.submit(next, ahead, None)
+            yield piece
+
+
+def _pieces(path: Path, dialect: Dialect, offset: int, size: int) -> Iterator[Piece]:
     end = dialect.line_end.encode()
     eol = "\r" if dialect.line_end == "\r" else "\n"
     first_line = 2
@@ -194,6 +207,7 @@ class _Counts:
     has_bom: bool
     last: bytes
     looks_binary: str
+    is_ascii: bool
 
     def line_ends(self, line_end: str) -> int:
         return {"\r\n": self.crlf, "\r": self.cr, "\n": self.lf}[line_end]
@@ -224,6 +238,7 @@ def _looks_binary(start: bytes) -> str:
 def _count_bytes(path: Path) -> _Counts:
     size = crlf = cr = lf = 0
     quoted = has_bom = False
+    is_ascii = True
     last, binary = b"", ""
     with path.open("rb") as file:
         while block := file.read(PIECE):
@@ -238,7 +253,8 @@ def _count_bytes(path: Path) -> _Counts:
                 quoted = QUOTED_FIELD.search(body) is not None
             size += len(block)
             last = block[-1:]
-    return _Counts(size, crlf, cr, lf, quoted, has_bom, last, binary)
+            is_ascii = is_ascii and block.isascii()
+    return _Counts(size, crlf, cr, lf, quoted, has_bom, last, binary, is_ascii)
 
 
 def _line_end(name: str, counts: _Counts) -> str:

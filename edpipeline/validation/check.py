@@ -184,7 +184,7 @@ def check(
         run.piece(piece, number)
     if run.stamped and task.mode == "bulk":
         checked.findings.append(FileFinding("stamped_in_bulk", _about(task, "stamped_in_bulk")))
-    duplicates.settle(checked, run.key_hashes, task.table)
+    duplicates.settle(checked, run.key_hashes, run.seed, task.table)
     _judge(task, checked, run.last_line_is_bad)
     return checked
 
@@ -226,7 +226,7 @@ class _Pass:
         self.checked = checked
         self.seed = task.hash_seed()
         self.width = len(task.layout.columns)
-        self.key_hashes: list[pl.Series] = []
+        self.key_hashes: list[duplicates.Hashes] = []
         self.stamped = False
         self.last_line_is_bad = False
         self.listed: Counter[tuple[str, str]] = Counter()
@@ -324,7 +324,8 @@ class _Pass:
         if not accepted.height:
             return
         self.checked.spooled += accepted.height
-        self.key_hashes.append(accepted[self.task.table.key].hash(self.seed))
+        keys = accepted[self.task.table.key]
+        self.key_hashes.append(keys.hash(self.seed).to_numpy())
         accepted.write_parquet(
             self.checked.spool / f"accepted-{number:06}.parquet",
             compression="lz4",

@@ -7,7 +7,9 @@ at as text, so that the usual file costs one sort of numbers.
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from edpipeline.model import Table
 from edpipeline.validation.codes import CODES
@@ -15,18 +17,19 @@ from edpipeline.validation.codes import CODES
 if TYPE_CHECKING:
     from edpipeline.validation.check import CheckedFile
 
-TECHNICAL = ("line", "row_hash", "warned")
+Hashes = NDArray[np.uint64]
 
 
-def settle(checked: "CheckedFile", key_hashes: list[pl.Series], table: Table) -> None:
+def settle(checked: "CheckedFile", key_hashes: list[Hashes], seed: int, table: Table) -> None:
     """Find rows of equal key among the spooled ones; list and take out what is not used.
 
+    `key_hashes` are emptied on the way: at state size they are what fills the memory.
     Writes `excluded.parquet` (`line`) and findings into the spool; counts are updated.
     """
     repeated = _repeated(key_hashes)
-    if not repeated.len():
+    if not repeated.size:
         return
-    suspects = _suspects(checked, key_hashes, repeated)
+    suspects = _suspects(checked, pl.Series(repeated), seed, table)
     values = [c.name for c in table.stored_columns if c.compared and c.name in suspects.columns]
     groups = suspects.with_columns(
         pl.len().over(table.key).alias("copies"),
@@ -50,19 +53,26 @@ def settle(checked: "CheckedFile", key_hashes: list[pl.Series], table: Table) ->
     findings.write_parquet(checked.spool / "findings-duplicates.parquet")
 
 
-def _repeated(key_hashes: list[pl.Series]) -> pl.Series:
-    if not key_hashes:
-        return pl.Series(dtype=pl.UInt64)
-    in_order = pl.concat(key_hashes, rechunk=True).sort()
-    return in_order.filter((in_order == in_order.shift()).fill_null(False)).unique()
+def _repeated(key_hashes: list[Hashes]) -> Hashes:
+    """Hashes that stand more than once."""
+    in_order = np.empty(sum(part.size for part in key_hashes), dtype=np.uint64)
+    filled = 0
+    while key_hashes:
+        part = key_hashes.pop()
+        in_order[filled : filled + part.size] = part
+        filled += part.size
+    in_order.sort()
+    return np.unique(in_order[1:][in_order[1:] == in_order[:-1]])
 
 
 def _suspects(
-    checked: "CheckedFile", key_hashes: list[pl.Series], repeated: pl.Series
+    checked: "CheckedFile", repeated: pl.Series, seed: int, table: Table
 ) -> pl.DataFrame:
+    """All spooled rows whose key has a hash that stands more than once."""
     parts = []
-    for path, hashes in zip(checked.accepted_files(), key_hashes, strict=True):
-        mask = hashes.is_in(repeated.implode())
+    for path in checked.accepted_files():
+        keys = pl.read_parquet(path, columns=[table.key]).to_series()
+        mask = keys.hash(seed).is_in(repeated.implode())
         if mask.any():
             parts.append(pl.read_parquet(path).filter(mask))
     return pl.concat(parts)

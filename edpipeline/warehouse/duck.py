@@ -67,7 +67,7 @@ class DuckSession(Session):
         """See `Session.numbers`."""
         found = self._connection.execute(_filled(sql, parameters)).fetchnumpy()
         column = next(iter(found.values()))
-        return np.array(column, dtype=np.int64)
+        return np.require(np.asarray(column), np.int64, ["W"])
 
     def stage(self, name: str, files: Sequence[Path], columns: Mapping[str, str]) -> None:
         """A view over the files: nothing is copied. See `Session.stage`."""
