@@ -137,6 +137,8 @@ class Edition:
     """Rules by table name; a table that is not named does not exist in this edition."""
     needed: tuple[str, ...]
     """Tables without whose files nothing of a first delivery can be used."""
+    without: tuple[str, ...] = ()
+    """Tables that never come in this edition, so that references to them say nothing."""
     assumed: bool = False
     """True where no public layout exists; said wherever a person meets the edition."""
 

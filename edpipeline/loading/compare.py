@@ -212,9 +212,7 @@ class TableLoad:
         )
         if rows.height:
             lines = pl.Series("line", self.checked.known.lines_of(rows["row_hash"].to_numpy()))
-            self.findings.add(
-                "duplicate_conflict", rows.select(lines, "record_id"), self.table.key
-            )
+            self.findings.add("duplicate_conflict", rows.select(lines, "record_id"), self.table.key)
             self.counts.rejected["duplicate_conflict"] += rows.height
             self.checked.recognised -= rows.height
 

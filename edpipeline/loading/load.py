@@ -186,7 +186,9 @@ def _lacks_core(outcome: Outcome) -> bool:
 
 def _apply(session: Session, request: Request, outcome: Outcome, progress: Progress) -> None:
     stage_schools(session, request.options.schools)
-    references = References(session, request.source, request.district_id)
+    references = References(
+        session, request.source, request.district_id, outcome.opened.edition.without
+    )
     loads = [(file, _compared(session, request, file)) for file in _in_order(request, outcome)]
     references.find_left_behind([table_load for _, table_load in loads])
     for file, table_load in loads:

@@ -5,7 +5,7 @@ A reference that must resolve takes its row out; any other is listed. When a rec
 that could not be without it leave with it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import polars as pl
 
@@ -18,10 +18,13 @@ from edpipeline.warehouse.engine import Session
 class References:
     """The reference checks of one delivery."""
 
-    def __init__(self, session: Session, source: Source, district_id: str) -> None:
+    def __init__(
+        self, session: Session, source: Source, district_id: str, without: Collection[str] = ()
+    ) -> None:
         self.session = session
         self.source = source
         self.district_id = district_id
+        self.without = without
         self._has_targets: dict[str, bool] = {}
 
     def take_out(self, load: TableLoad) -> None:
@@ -128,7 +131,9 @@ class References:
             self._has_targets[target] = bool(known)
         if self._has_targets[target] or target == load.table.name:
             return True
-        if load.value(f"select count(*) from {{staged}} s where s.{column.name} is not null"):
+        if target not in self.without and load.value(
+            f"select count(*) from {{staged}} s where s.{column.name} is not null"
+        ):
             text = (
                 f"{load.checked.name}: {column.header} was not checked, because there is no"
                 f" {self.source.table(target).file}"

@@ -31,6 +31,9 @@ VERSIONS = {"v1p1": "oneroster_1_1", "v1p2": "oneroster_1_2", "three_file": "thr
 
 THREE_FILES = ("users", "classes", "enrollments")
 
+NOT_IN_THREE_FILES = ("academic_sessions", "courses", "resources")
+"""What classes and users of the three-file exchange name, and no file of it holds."""
+
 GRAINS = {
     "orgs": "one row per school, district or other organisation",
     "academic_sessions": "one row per school year, semester, term or grading period",
@@ -129,7 +132,8 @@ def _edition(
         table_rules = tuple(_rule(r, column) for r in rows if r["table"] == table and r[column])
         if table_rules:
             rules[table] = table_rules
-    return Edition(VERSIONS[version], title, rules, needed)
+    without = NOT_IN_THREE_FILES if version == "three_file" else ()
+    return Edition(VERSIONS[version], title, rules, needed, without)
 
 
 def _tables(rows: list[dict[str, str]]) -> tuple[Table, ...]:
