@@ -37,11 +37,7 @@ from edpipeline.settings import VARIABLE, secret
 
 STRICT = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 SLUG = r"^[a-z0-9-]{1,40}$"
-SECRET_KEYS = {
-    "password": "password_env",
-    "private_key": "private_key_env",
-    "passphrase": "private_key_env",
-}
+SECRET_KEYS = {"password": "password_env", "private_key": "private_key_env"}
 REMEDIES = {
     "tuple_type": "write a list: each of its items on a line that begins with `- `",
     "model_type": "write keys and values, one `key: value` a line",

@@ -153,7 +153,7 @@ class Pipeline:
         finding, seen = self.judge(district_id, memory, list_folder(account), at, patience)
         while finding.verdict is Verdict.GROWING and at < last:
             progress(f"waiting for {district_id}: its files may still be written")
-            pause = min(float(patience.min_seconds), (last - at).total_seconds())
+            pause = min(max(patience.min_seconds, 0.1), (last - at).total_seconds())
             time.sleep(pause)
             at += timedelta(seconds=pause)
             finding, seen = self.judge(district_id, seen, list_folder(account), at, patience)

@@ -16,7 +16,7 @@ from edpipeline import approval
 from edpipeline.cli import terminal
 from edpipeline.errors import Permanent
 from edpipeline.loading.report import SyncReport
-from edpipeline.sandbox import evening
+from edpipeline.sandbox import dagster_dev, evening
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -71,17 +71,19 @@ def dev(
                 # Today's delivery is left for the sensor to find.
                 _evenings(sandbox, sandbox.today - timedelta(days=1))
             with terminal.working("starting Dagster"):
-                process, port, log = evening.start_dagster(sandbox)
+                dagster = dagster_dev.start(sandbox.world.dagster_home, sandbox.environment)
             try:
-                terminal.say(f"Dagster UI: http://127.0.0.1:{port}  (its log: {log})", "bold")
+                terminal.say(
+                    f"Dagster UI: http://127.0.0.1:{dagster.port}  (its log: {dagster.log})", "bold"
+                )
                 terminal.say(
                     f"`{terminal.program()} sandbox deliver` sends the next delivery; Ctrl-C stops."
                 )
-                if process.wait():
-                    raise Permanent(f"Dagster ended by itself; {log} says why")
+                if dagster.process.wait():
+                    raise Permanent(f"Dagster ended by itself; {dagster.log} says why")
             finally:
                 with terminal.working("stopping Dagster"):
-                    evening.stop_dagster(process)
+                    dagster_dev.stop(dagster.process)
 
 
 @app.command()

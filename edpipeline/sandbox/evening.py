@@ -9,12 +9,7 @@ import os
 import secrets
 import shlex
 import shutil
-import signal
-import socket
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr
 from dataclasses import dataclass
@@ -62,9 +57,6 @@ where e.is_current and e.role = 'student'
 group by 1, 2
 order by 1, 2 desc"""
 """A question that the tables answer."""
-STOP_SECONDS = 20
-DAGSTER_SECONDS = 120
-FIRST_PORT = 3000
 
 
 @dataclass(frozen=True)
@@ -273,48 +265,6 @@ def answer(sandbox: Running) -> pl.DataFrame:
         return session.frame(FIRST_QUERY)
 
 
-def start_dagster(sandbox: Running) -> tuple["subprocess.Popen[bytes]", int, Path]:
-    """Start the Dagster UI and daemon on the sandbox; its process, its port, its log.
-
-    Raises Permanent where it ends before it answers.
-    """
-    port = _free_port(FIRST_PORT)
-    log = sandbox.world.dagster_home / "dagster-dev.log"
-    command = [sys.executable, "-m", "dagster", "dev", "-m", "edpipeline.definitions"]
-    with log.open("wb") as sink:
-        process = subprocess.Popen(
-            [*command, "-h", "127.0.0.1", "-p", str(port)],
-            cwd=sandbox.world.dagster_home,
-            env=sandbox.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # a Ctrl-C is for us: we stop Dagster, and then the server
-        )
-    deadline = time.monotonic() + DAGSTER_SECONDS
-    while not _answers(port):
-        if process.poll() is not None or time.monotonic() > deadline:
-            stop_dagster(process)
-            raise Permanent(f"Dagster did not start; {log} says why")
-        time.sleep(0.5)
-    return process, port, log
-
-
-def stop_dagster(process: "subprocess.Popen[bytes]") -> None:
-    """Stop Dagster and all it started: an interrupt as from a terminal, force if it must be."""
-    for kind in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-        if process.poll() is None:
-            os.killpg(process.pid, kind)
-            try:
-                process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                continue
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-
-
 @contextmanager
 def _served(world: World) -> Iterator[SftpServer]:
     """The SFTP server, on the port it had before where that is still free."""
@@ -385,20 +335,3 @@ def _empty(world: World) -> None:
 def _write_private(path: Path, text: str) -> None:
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)
-
-
-def _free_port(first: int) -> int:
-    for port in range(first, first + 100):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise Permanent(f"no port from {first} to {first + 99} is free on this machine")
-
-
-def _answers(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0

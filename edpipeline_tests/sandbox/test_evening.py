@@ -1,0 +1,215 @@
+import re
+import signal
+import stat
+import subprocess
+import sys
+import time
+import urllib.request
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from edpipeline import approval
+from edpipeline.cli import app
+from edpipeline.districts import load_districts
+from edpipeline.errors import BadConfiguration, Busy
+from edpipeline.landing.drop import deliveries
+from edpipeline.landing.sftp import list_folder
+from edpipeline.sandbox import dagster_dev, evening
+from edpipeline.sandbox.roster import SMALL
+from edpipeline.settings import provided, secret
+
+
+def sandbox(folder: Path, clean: bool = True, **options: bool):  # type: ignore[no-untyped-def]
+    return evening.running(folder, clean=clean, size=SMALL, **options)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "sandbox"
+
+
+def test_the_demo_lives_through_two_evenings_and_answers_a_query(
+    folder: Path,
+) -> None:
+    result = CliRunner().invoke(app, ["sandbox", "demo", "--folder", str(folder)])
+    assert result.exit_code == 0, result.output
+    told = [
+        "An SFTP server with a pinned host key runs",
+        "First evening",
+        "First sync waits for approval",
+        "A person looks at it and approves",
+        "Completed",
+        "Second evening",
+        "Completed with errors",
+        "users.csv ",
+        "warehouse.duckdb",
+        "analyst.duckdb",
+        "select s.school_name",
+        "K-5",
+        "To go on",
+    ]
+    rest = result.output
+    for words in told:
+        before, found, rest = rest.partition(words)
+        assert found, f"{words!r} does not follow in: {before}"
+
+
+def test_both_evenings_go_through_dagster_and_the_second_finds_what_changed(folder: Path) -> None:
+    with sandbox(folder) as world:
+        today = world.today
+        yesterday = today - timedelta(days=1)
+        arrival = evening.arrive(world, yesterday, night=0)
+        assert arrival.delivery is not None
+        assert arrival.delivery.day == yesterday
+        first = evening.sync_through_dagster(world, yesterday)
+        assert first.status == "awaiting_approval"
+        waiting = approval.find_waiting(world.pipeline, first.drop_id)
+        approval.record(world.pipeline, waiting, by="a test")
+        assert evening.sync_through_dagster(world, yesterday).status == "loaded"
+        evening.arrive(world, today, night=1, broken=0.005)
+        second = evening.sync_through_dagster(world, today)
+        assert second.status == "loaded_with_errors"
+        assert all(file.read == file.accepted + file.rejected for file in second.files)
+        enrollments = second.files[-1]
+        assert enrollments.changed + enrollments.added + enrollments.removed > 0
+        assert enrollments.unchanged > 0.9 * enrollments.read
+        answer = evening.answer(world)
+        assert answer.columns == ["school", "grades", "students", "enrollments"]
+        assert answer["enrollments"].sum() > 1000
+    runs = world.world.dagster_home / "history" / "runs.db"
+    assert runs.is_file()
+
+
+def test_a_sandbox_uses_nothing_of_the_real_installation(folder: Path, tmp_path: Path) -> None:
+    real = {
+        f"EDPIPELINE_{name}": str(tmp_path / "real" / name)
+        for name in ("HOME", "LANDING", "PUBLISHED", "DISTRICTS")
+    }
+    real["EDPIPELINE_WAREHOUSE"] = "postgresql://me@127.0.0.1:1/real"
+    with provided(real), sandbox(folder) as world:
+        assert world.pipeline.warehouse.describe() == f"DuckDB file {folder}/warehouse.duckdb"
+        assert world.pipeline.store.describe() == str(folder / "landing")
+        evening.arrive(world, world.today, night=0)
+    assert not (tmp_path / "real").exists()
+
+
+def test_a_sandbox_keeps_its_host_key_and_password_to_itself(folder: Path) -> None:
+    with sandbox(folder) as world:
+        key = world.server.host_key_line
+        password = secret(evening.PASSWORD).get_secret_value()
+        kept = [folder / "host-key", folder / "sftp-password"]
+        assert [stat.S_IMODE(path.stat().st_mode) for path in kept] == [0o600, 0o600]
+        districts = load_districts(world.world.districts)
+        assert password not in world.world.districts.read_text()
+    with sandbox(folder) as again:
+        assert again.server.host_key_line == key
+        assert secret(evening.PASSWORD).get_secret_value() == password
+    use = districts.get(evening.DISTRICT).oneroster
+    assert use is not None
+    assert use.sftp.host_key == key
+    with pytest.raises(BadConfiguration):
+        secret(evening.PASSWORD)
+
+
+def test_a_clean_start_removes_what_landed_and_a_usual_one_keeps_it(folder: Path) -> None:
+    with sandbox(folder) as world:
+        evening.arrive(world, world.today, night=0)
+    with sandbox(folder, clean=False) as world:
+        assert len(deliveries(world.pipeline.store, evening.DISTRICT, "oneroster")) == 1
+    with sandbox(folder) as world:
+        assert deliveries(world.pipeline.store, evening.DISTRICT, "oneroster") == []
+        assert list_folder(world.pipeline.account(evening.DISTRICT)) == ()
+
+
+def test_a_folder_that_holds_something_else_is_never_emptied(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "warehouse.duckdb").write_text("dear to somebody")
+    with pytest.raises(BadConfiguration, match="not a sandbox"), sandbox(folder):
+        pass
+    assert (folder / "warehouse.duckdb").read_text() == "dear to somebody"
+
+
+def test_a_sandbox_that_runs_is_not_started_twice(folder: Path) -> None:
+    with (
+        sandbox(folder),
+        pytest.raises(Busy, match="stop it first"),
+        sandbox(folder, clean=False),
+    ):
+        pass
+
+
+def test_the_next_delivery_differs_and_tells_whether_todays_has_landed(folder: Path) -> None:
+    with pytest.raises(BadConfiguration, match="no sandbox"):
+        evening.send_next(folder)
+    with sandbox(folder, all_day=True) as world:
+        evening.send(
+            world.world,
+            night=0,
+            broken=0,
+            written_at=datetime.now(UTC) - timedelta(hours=1),
+        )
+        before = {path.name: path.read_bytes() for path in world.world.account_folder.iterdir()}
+        sent = evening.send_next(folder)
+        after = {path.name: path.read_bytes() for path in sent.account_folder.iterdir()}
+        assert not sent.todays_has_landed
+        assert sorted(before) == sorted(after)
+        assert before != after
+        evening.arrive(world, world.today, night=2)
+        assert evening.send_next(folder).todays_has_landed
+
+
+def test_the_shell_is_pointed_at_the_sandbox(folder: Path) -> None:
+    with sandbox(folder):
+        lines = CliRunner().invoke(app, ["sandbox", "environment", "--folder", str(folder)])
+    assert re.search(rf"^export EDPIPELINE_HOME={folder}$", lines.stdout, re.MULTILINE)
+    assert re.search(r"^export EDPIPELINE_SANDBOX_SFTP_PASSWORD=", lines.stdout, re.MULTILINE)
+
+
+def test_the_district_server_runs_until_it_is_told_to_stop(folder: Path) -> None:
+    with sandbox(folder):
+        pass
+    command = [sys.executable, "-m", "edpipeline", "sandbox", "up", "--folder", str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        port = re.search(r"sftp -P (\d+)", process.stdout.readline())
+        assert port is not None
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(15) == 0
+
+
+def test_dagster_comes_up_and_goes_down_with_all_it_started(folder: Path) -> None:
+    with sandbox(folder, all_day=True) as world:
+        running = dagster_dev.start(world.world.dagster_home, world.environment)
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{running.port}/server_info") as answer:
+                assert answer.status == 200
+        finally:
+            dagster_dev.stop(running.process)
+    deadline = time.monotonic() + 20
+    while _of_session(running.process.pid) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert _of_session(running.process.pid) == []
+
+
+def _of_session(session: int) -> list[int]:
+    """Processes of that session; a Dagster leaves none behind."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == session and fields[0] != "Z":
+            found.append(int(path.parent.name))
+    return found
+
+
+def test_the_evening_is_never_in_the_future(folder: Path) -> None:
+    with sandbox(folder) as world:
+        today = evening.evening_of(world, world.today)
+        yesterday = evening.evening_of(world, world.today - timedelta(days=1))
+        assert yesterday < today <= datetime.now(UTC)
+        assert world.pipeline.delivery_day(evening.DISTRICT, today) == world.today
