@@ -32,6 +32,7 @@ from edpipeline.orchestration.steps import (
     WAREHOUSE_POOL,
     Event,
     OpenPipeline,
+    attempts_before,
     each_partition,
 )
 from edpipeline.pipeline import Pipeline
@@ -110,17 +111,21 @@ class _Run:
 
     def _settled_before(self) -> dict[str, SyncReport]:
         """What an earlier attempt of this run has brought to an end, by partition."""
-        if not self.context.retry_number:
+        if not attempts_before(self.context):
             return {}
-        record = self.context.instance.get_run_record_by_id(self.context.run_id)
+        record = self.context.instance.get_run_record_by_id(self.context.run.run_id)
         started = datetime.fromtimestamp(record.start_time or 0 if record else 0, UTC)
-        with self.pipeline.warehouse.transaction() as session:
-            reports = load_reports(
-                session,
-                "source = $source and drop_id is not null and started_at >= $started",
-                source=self.source.name,
-                started=started.replace(tzinfo=None),
-            )
+        try:
+            with self.pipeline.warehouse.transaction() as session:
+                reports = load_reports(
+                    session,
+                    "source = $source and drop_id is not null and started_at >= $started",
+                    source=self.source.name,
+                    started=started.replace(tzinfo=None),
+                )
+        except Transient:
+            # Loading again what is loaded changes nothing.
+            return {}
         return {str(partition_key(r.district_id, r.day)): r for r in reversed(reports)}
 
     def _sync(self, key: str, district_id: str, day: date) -> Iterator[Event]:

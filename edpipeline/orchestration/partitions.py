@@ -8,7 +8,7 @@ of that day, which is before the evening of that day anywhere on Earth.
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 
@@ -18,7 +18,11 @@ DISTRICTS = dg.DynamicPartitionsDefinition(name="districts")
 
 
 def by_day_and_district(first_day: date) -> dg.MultiPartitionsDefinition:
-    """One partition for each delivery day since `first_day`, today included, and district."""
+    """One partition for each delivery day since `first_day`, today included, and district.
+
+    Where the clock stands before `first_day`, days begin yesterday: today can always be synced.
+    """
+    first_day = min(first_day, datetime.now(UTC).date() - timedelta(days=1))
     days = dg.DailyPartitionsDefinition(first_day.isoformat(), timezone="UTC", end_offset=1)
     return dg.MultiPartitionsDefinition({DAY: days, DISTRICT: DISTRICTS})
 

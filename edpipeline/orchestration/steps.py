@@ -60,10 +60,16 @@ def each_partition(
     if not troubles:
         return
     if any(trouble.may_pass for trouble in troubles):
-        if context.retry_number < len(RETRY_SECONDS):
-            raise dg.RetryRequested(len(RETRY_SECONDS), RETRY_SECONDS[context.retry_number])
-        context.instance.add_run_tags(context.run_id, {FAILURE_TAG: TRANSIENT})
+        attempt = attempts_before(context)
+        if attempt < len(RETRY_SECONDS):
+            raise dg.RetryRequested(len(RETRY_SECONDS), RETRY_SECONDS[attempt])
+        context.instance.add_run_tags(context.run.run_id, {FAILURE_TAG: TRANSIENT})
     raise dg.Failure(summary(troubles, len(keys)), allow_retries=False)
+
+
+def attempts_before(context: dg.AssetExecutionContext) -> int:
+    """How often this step of this run has been tried before."""
+    return context.op_execution_context.retry_number
 
 
 def unexpected(error: Exception) -> str:
