@@ -88,6 +88,9 @@ def load(
     outcome.files = [_checked(session, request, file, scratch, progress) for file in opened.files]
     outcome.files += [_missing(table, scratch) for table in opened.missing]
     if is_first and _lacks_core(outcome):
+        for file in outcome.files:
+            if not file.refused:
+                file.counts = _counts_of_unused(file.checked, "first_delivery_unusable")
         return outcome
     if all(file.refused for file in outcome.files):
         return outcome
@@ -150,14 +153,20 @@ def _checked(
 
 
 def _counts_of_refused(file: OpenedFile, checked: CheckedFile) -> Counts:
-    """Every row of a refused file is rejected: by its own code, or by that of the file."""
+    """Rows of a refused file, also of one that was only looked at."""
     code = next(f.code for f in checked.findings if f.severity == "error")
-    read = checked.read if file.task is not None else (file.dialect.rows if file.dialect else 0)
+    if file.task is None and file.dialect is not None:
+        checked.read = file.dialect.rows
+    return _counts_of_unused(checked, code)
+
+
+def _counts_of_unused(checked: CheckedFile, code: str) -> Counts:
+    """Every row of a file that is not used is rejected: by its own code, or by the given one."""
     rejected = Counter(checked.rejected)
-    rest = read - rejected.total()
+    rest = checked.read - rejected.total()
     if rest:
         rejected[code] += rest
-    return Counts(read=read, rejected=rejected, warnings=Counter(checked.warnings))
+    return Counts(read=checked.read, rejected=rejected, warnings=Counter(checked.warnings))
 
 
 def about_file(code: str, name: str) -> FileFinding:

@@ -10,6 +10,7 @@ ids break the column count of unquoted files; in summer the enrollments export i
 """
 
 import csv
+from dataclasses import replace
 from datetime import time
 from importlib.resources import files
 
@@ -121,17 +122,23 @@ def _rule(row: dict[str, str], version: str) -> Rule:
     )
 
 
+def _lenient(rule: Rule) -> Rule:
+    """Whatever comes beside the three files helps where it can and demands nothing but its key."""
+    if rule.column == "sourced_id":
+        return rule
+    return replace(rule, presence="optional", on_bad="drop")
+
+
 def _edition(
     rows: list[dict[str, str]], version: str, title: str, needed: tuple[str, ...]
 ) -> Edition:
     rules: dict[str, tuple[Rule, ...]] = {}
     for table in GRAINS:
-        column = version
-        if version == "three_file" and table not in THREE_FILES:
-            column = "v1p1"  # whatever comes beside the three files is read as OneRoster 1.1
+        beside = version == "three_file" and table not in THREE_FILES
+        column = "v1p1" if beside else version
         table_rules = tuple(_rule(r, column) for r in rows if r["table"] == table and r[column])
         if table_rules:
-            rules[table] = table_rules
+            rules[table] = tuple(map(_lenient, table_rules)) if beside else table_rules
     without = NOT_IN_THREE_FILES if version == "three_file" else ()
     return Edition(VERSIONS[version], title, rules, needed, without)
 
