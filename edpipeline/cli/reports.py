@@ -104,7 +104,8 @@ def report(
         first = session.frame(
             'select file_name as file, line, column_name as "column", severity, code, message'
             " from ops.rejected_rows where sync_id = $sync_id"
-            f" order by severity, file_name, line, code limit {terminal.SHOWN_FINDINGS}",
+            " order by severity, line is not null, file_name, line, code"
+            f" limit {terminal.SHOWN_FINDINGS}",
             sync_id=found.sync_id,
         )
     if markdown:

@@ -136,15 +136,18 @@ def show_preview(preview: Preview) -> None:
 
 
 def show_findings(findings: pl.DataFrame, count: int | None = None) -> None:
-    """The first findings: file, line, column, code and message; errors first.
+    """The first findings: file, line, column, code and message; errors first, and of those the
+    ones about whole files.
 
     `findings` has at least these columns and severity; of `count` findings, where it has fewer.
     """
     if not findings.height:
         return
     shown = (
-        findings.with_columns(is_warning=pl.col("severity") != "error")
-        .sort("is_warning", "file", "line", "code", nulls_last=False, maintain_order=True)
+        findings.with_columns(
+            is_warning=pl.col("severity") != "error", is_row=pl.col("line").is_not_null()
+        )
+        .sort("is_warning", "is_row", "file", "line", "code", maintain_order=True)
         .head(SHOWN_FINDINGS)
     )
     say("\nWhat to fix", "bold")
