@@ -326,10 +326,12 @@ def test_a_file_that_never_ends_its_last_row_loses_its_leavers(guarded):
 def test_limits_count_against_what_holds_now_and_not_against_the_past(guarded):
     roster = people(40)
     guarded.night(0, files(roster))
-    marked = [u | {"status": "tobedeleted"} if n < 4 else u for n, u in enumerate(roster["users"])]
-    assert guarded.night(1, files(roster | {"users": marked})).status == "loaded"
+    users = roster["users"]
+    marked = [u | {"status": "tobedeleted"} for u in users[2:6]]
+    assert guarded.night(1, files(roster | {"users": users[:2] + marked + users[6:]})).applied
+    assert len(guarded.current("users")) == 38
     # The four are no longer on the roster: that their rows go now is no removal.
-    report = guarded.night(2, files(roster | {"users": marked[4:]}))
+    report = guarded.night(2, files(roster | {"users": users[:2] + users[6:]}))
     assert report.status == "loaded"
     assert len(guarded.current("users")) == 38
 
