@@ -8,7 +8,6 @@ overwritten, so cost follows the change.
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date
-from pathlib import Path
 
 import polars as pl
 

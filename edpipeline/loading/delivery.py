@@ -141,12 +141,6 @@ def _layout_problem(name: str, layout: Layout, edition: Edition) -> Unreadable |
     if not layout.recognised:
         text = f"{name}: the first line names no known column. {CODES['no_header'].remedy}"
         return Unreadable("no_header", text, 1)
-    if layout.missing_required and not _is_header(layout):
-        text = (
-            f"{name}: of the {len(layout.columns)} values of the first line,"
-            f" {layout.recognised} are names of columns. {CODES['no_header'].remedy}"
-        )
-        return Unreadable("no_header", text, 1)
     if layout.repeated:
         repeated = _shown(layout.repeated)
         text = f"{name}: two headers name the same column ({repeated}): remove one of them"
@@ -154,6 +148,11 @@ def _layout_problem(name: str, layout: Layout, edition: Edition) -> Unreadable |
     if layout.missing_required:
         missing = ", ".join(layout.missing_required)
         text = f"{name} lacks columns that {edition.title} needs: {missing}. Add them to the export"
+        if not _is_header(layout):
+            text += (
+                f" (of the {len(layout.columns)} values of its first line, {layout.recognised}"
+                " are known as columns: is it the header?)"
+            )
         return Unreadable("missing_columns", text, 1)
     return None
 

@@ -54,10 +54,6 @@ class Findings:
         self._added += 1
         frame.write_parquet(self.checked.spool / f"findings-z{self._added:05}.parquet")
 
-    def frame(self) -> pl.DataFrame:
-        """The whole list, by line; only for lists known to be short."""
-        return gather(self.files())
-
 
 def gather(files: Iterable[Path]) -> pl.DataFrame:
     """Parts of a list as one frame, by line."""

@@ -217,20 +217,6 @@ def report_of(session: Session, sync_id: str) -> SyncReport:
     return found[0]
 
 
-def latest(session: Session, district_id: str, source: str, day: date) -> SyncReport:
-    """The latest report for a day; raises `NotFound` where there is none."""
-    found = load_reports(
-        session,
-        "district_id = $district and source = $source and delivery_day = $day",
-        district=district_id,
-        source=source,
-        day=day,
-    )
-    if not found:
-        raise NotFound(f"no sync of {source} for {district_id} on {day} is in the history")
-    return found[0]
-
-
 def approvals_of(
     session: Session, district_id: str, source: str, drop_id: str, day: date
 ) -> set[str]:

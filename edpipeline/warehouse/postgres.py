@@ -34,6 +34,9 @@ COPY_ROWS = 200_000
 """Rows turned into CSV at once: bounds memory whatever the file."""
 
 
+Described = psycopg.Cursor[tuple[Any, ...]] | psycopg.ServerCursor[tuple[Any, ...]]
+
+
 def _positional(sql: str) -> str:
     """`$name` becomes psycopg's `%(name)s`."""
     return PARAMETER.sub(r"%(\1)s", sql.replace("%", "%%"))
@@ -63,13 +66,7 @@ class PostgresSession(Session):
     def frame(self, sql: str, **parameters: Any) -> pl.DataFrame:
         """See `Session.frame`."""
         cursor = self._execute(sql, parameters)
-        names = [column.name for column in cursor.description or ()]
-        types = {
-            column.name: _POLARS_TYPES[column.type_code]
-            for column in cursor.description or ()
-            if column.type_code in _POLARS_TYPES
-        }
-        return pl.DataFrame(cursor.fetchall(), schema=names, schema_overrides=types, orient="row")
+        return _frame(cursor.fetchall(), cursor)
 
     def numbers(self, sql: str, **parameters: Any) -> NDArray[np.int64]:
         """See `Session.numbers`."""
@@ -102,7 +99,13 @@ class PostgresSession(Session):
 
     def export(self, sql: str, path: Path, **parameters: Any) -> None:
         """See `Session.export`."""
-        self.frame(sql, **parameters).write_parquet(path)
+        with self._connection.cursor(name="export") as cursor:
+            cursor.execute(_positional(sql), used(sql, parameters))
+            batch = _frame(cursor.fetchmany(COPY_ROWS), cursor).to_arrow()
+            with parquet.ParquetWriter(path, batch.schema) as writer:
+                while batch.num_rows:
+                    writer.write_table(batch)
+                    batch = _frame(cursor.fetchmany(COPY_ROWS), cursor).to_arrow()
 
     def analyze(self, table: str) -> None:
         """Without it a table filled in this transaction is planned as if it were empty."""
@@ -121,6 +124,13 @@ class PostgresSession(Session):
                 f"another load of district {district_id} is running; this one is tried again"
             ) from None
         self.run("set local lock_timeout = 0")
+
+
+def _frame(rows: list[tuple[Any, ...]], cursor: Described) -> pl.DataFrame:
+    columns = cursor.description or ()
+    names = [column.name for column in columns]
+    types = {c.name: _POLARS_TYPES[c.type_code] for c in columns if c.type_code in _POLARS_TYPES}
+    return pl.DataFrame(rows, schema=names, schema_overrides=types, orient="row")
 
 
 _POLARS_TYPES: dict[int, type[pl.DataType] | pl.DataType] = {
