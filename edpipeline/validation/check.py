@@ -202,10 +202,10 @@ def _judge(task: Task, checked: CheckedFile, last_line_is_bad: bool) -> None:
     """What the whole file tells once every row has been seen."""
     if checked.read == 0:
         checked.refuse("no_rows", _about(task, "no_rows"))
-    elif not task.dialect.ends_with_line_end and last_line_is_bad:
-        checked.refuse("truncated", _about(task, "truncated"))
     elif not checked.recognised and not checked.spooled:
         checked.refuse("no_usable_rows", _about(task, "no_usable_rows"))
+    elif not task.dialect.ends_with_line_end and last_line_is_bad:
+        checked.refuse("truncated", _about(task, "truncated"))
     elif not task.dialect.ends_with_line_end:
         finding = FileFinding("no_final_line_end", _about(task, "no_final_line_end"))
         checked.findings.append(finding)
