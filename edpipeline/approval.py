@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-from edpipeline.errors import Permanent
+from edpipeline.errors import NotFound, Permanent
 from edpipeline.landing import drop as landing
 from edpipeline.landing.drop import Approval
 from edpipeline.loading.load import FIRST_SYNC, REMOVALS, Progress
@@ -23,12 +23,21 @@ class Waiting:
     """`first_sync` or `removals`."""
 
 
-def find_waiting(pipeline: Pipeline, drop_id_or_prefix: str, what: str | None = None) -> Waiting:
+def find_waiting(
+    pipeline: Pipeline,
+    drop_id_or_prefix: str,
+    what: str | None = None,
+    district_id: str | None = None,
+) -> Waiting:
     """The sync of that drop that waits, and for what; with `what`, only for that.
 
-    Raises NotFound for a drop that has not landed, Permanent for one that waits for nothing.
+    Raises NotFound for a drop that has not landed, Permanent for one that waits for nothing, or
+    in several districts that were sent the same bytes.
     """
-    deliveries = landing.find_drop(pipeline.store, drop_id_or_prefix, ROSTER)
+    found = landing.find_drop(pipeline.store, drop_id_or_prefix, ROSTER)
+    deliveries = [d for d in found if district_id in (None, d.drop.district_id)]
+    if not deliveries:
+        raise NotFound(f"drop {found[0].drop.drop_id} has not landed for {district_id}")
     drop_id = deliveries[0].drop.drop_id
     reports = [
         report
@@ -41,6 +50,9 @@ def find_waiting(pipeline: Pipeline, drop_id_or_prefix: str, what: str | None = 
         if report.drop_id == drop_id and report.status in WAITS_FOR
     ]
     wanted = [one for one in waiting if what in (None, one.what)]
+    districts = sorted({one.report.district_id for one in wanted})
+    if len(districts) > 1:
+        raise Permanent(f"drop {drop_id} waits in {', '.join(districts)}: name one by --district")
     if wanted:
         return wanted[-1]
     if waiting:

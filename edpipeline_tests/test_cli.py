@@ -365,6 +365,20 @@ def test_a_drop_that_was_never_synced_is_not_approved(home: Home, tmp_path: Path
         find_waiting(home.pipeline, delivery.drop.drop_id)
 
 
+def test_the_same_bytes_in_two_districts_are_approved_one_by_one(home: Home) -> None:
+    grant = home.lincoln() | {"id": "grant"}
+    home.list_districts(home.lincoln(), grant)
+    delivery = folder_of(home.folder, files(rows()))
+    for district in ("lincoln", "grant"):
+        run("sync", "-d", district, "--from", delivery)
+    drop = drop_of(home)
+    assert "waits in grant, lincoln" in run("approve", drop, code=1).stderr
+    assert "give more of it, or --district" in run("report", drop, code=1).stderr
+    run("approve", drop, "-d", "grant", "--by", "Ada")
+    assert home.select("select distinct district_id from roster.users") == [("grant",)]
+    assert "grant, " in run("report", drop, "-d", "grant").output
+
+
 def test_a_person_at_a_terminal_is_asked_first(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     home.send(files(rows()))
     run("sync")

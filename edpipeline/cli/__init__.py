@@ -10,7 +10,7 @@ and `approval`, which know no terminal.
     terminal.py     tables, sentences, progress
     roster.py       check, preview, sync, approve, rebuild
     reports.py      history, report, dictionary
-    sandbox.py      sandbox demo, dev, up, deliver
+    sandbox.py      sandbox demo, dev, up, deliver, environment
 """
 
 from edpipeline.cli import reports, roster, sandbox

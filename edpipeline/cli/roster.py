@@ -158,6 +158,7 @@ def approve(
     what: Annotated[
         What | None, typer.Option(help="What is approved; else told from the drop.")
     ] = None,
+    district: OneDistrict = None,
     note: Annotated[str, typer.Option(metavar="TEXT", help="Why, for those who ask later.")] = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
@@ -166,7 +167,7 @@ def approve(
     The decision is kept with what landed and holds for this very drop.
     """
     pipeline = open_pipeline()
-    waiting = find_waiting(pipeline, drop, what)
+    waiting = find_waiting(pipeline, drop, what, district)
     before = waiting.report
     words = "first sync" if waiting.what == What.FIRST_SYNC else "removals"
     if sys.stdin.isatty() and not yes:
