@@ -3,7 +3,7 @@
     EdpipelineError
     ├── Permanent            trying again will not help: a person must act
     │   ├── BadConfiguration     a setting or the districts file is wrong
-    │   ├── BadCredentials       the other side refused us, or showed a host key that is not the pinned one
+    │   ├── BadCredentials       the other side refused us, or its host key is not the pinned one
     │   ├── BadDelivery          what arrived cannot be used as it is
     │   └── NotFound             what was asked for by name does not exist
     └── Transient            trying again later may help

@@ -120,7 +120,7 @@ class References:
             table = self.source.table(target)
             holding = f"from {table.full_name} where district_id = $district and valid_to is null"
             if self._is_schools(table):
-                # Organisations have been loaded by now: they join the schools of the districts file.
+                # Organisations have been loaded by now: they join the districts file's schools.
                 self.session.run(
                     f"insert into known_schools select {table.key} {holding}",
                     district=self.district_id,

@@ -44,7 +44,7 @@ class FileReport:
     file_name: str
     table_name: str
     status: str
-    """`loaded`, `same_bytes` (the bytes of the delivery before) or `kept` (table left as it was)."""
+    """`loaded`, `same_bytes` (as the delivery before) or `kept` (the table was left as it was)."""
     dialect: str
     read: int = 0
     accepted: int = 0

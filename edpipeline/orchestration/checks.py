@@ -5,14 +5,15 @@ the tables hold what could be used, and a person should look.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 import dagster as dg
 
 from edpipeline.landing.drop import Delivery
 from edpipeline.loading.report import FileReport, SyncReport
 from edpipeline.model import Source, Table
-from edpipeline.orchestration.alerts import alert
 
 LAYOUT = "layout"
 ROWS_RECONCILE = "rows_reconcile"
@@ -40,6 +41,18 @@ OF_LANDING: Mapping[str, tuple[str, bool]] = {
     ON_TIME: ("A delivery came before the daily window closed.", False),
     APPROVED: ("The first sync of a district waits until a person approves it.", False),
 }
+
+
+Told = Mapping[str, dg.MetadataValue[Any]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a check of one file came to."""
+
+    passed: bool
+    description: str
+    metadata: Told = field(default_factory=dict)
 
 
 def landing_key(source: Source) -> dg.AssetKey:
@@ -85,10 +98,11 @@ def missed(source: Source, key: str, message: str) -> dg.AssetCheckEvaluation:
 
 
 def approved(source: Source, key: str, report: SyncReport) -> dg.AssetCheckEvaluation:
-    """Whether the first sync of a district waits for a person."""
-    waits = report.status == "awaiting_approval"
-    words = alert(report) if waits else "nothing waits"
-    return _landing_check(source, key, APPROVED, not waits, words)
+    """Whether the first sync of a district waits for a person, with the report to judge by."""
+    if report.status != "awaiting_approval":
+        return _landing_check(source, key, APPROVED, True, "nothing waits")
+    told = {"report": dg.MetadataValue.md(report.markdown())}
+    return _landing_check(source, key, APPROVED, False, report.message, metadata=told)
 
 
 def _landing_check(
@@ -98,6 +112,7 @@ def _landing_check(
     passed: bool,
     description: str,
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.WARN,
+    metadata: Told | None = None,
 ) -> dg.AssetCheckEvaluation:
     return dg.AssetCheckEvaluation(
         asset_key=landing_key(source),
@@ -105,7 +120,7 @@ def _landing_check(
         passed=passed,
         severity=severity,
         description=description,
-        metadata={},
+        metadata=metadata or {},
         blocking=OF_LANDING[name][1],
         partition=key,
     )
@@ -116,56 +131,66 @@ def of_file(
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """The checks of one file; `problems` say why it was refused, where it was."""
     refused = file.status == "kept"
-    outcomes: dict[str, tuple[bool, str, Mapping[str, int]]] = {
-        LAYOUT: (
-            not refused,
-            " ".join(problems) or "yesterday's rows stay" if refused else file.dialect,
-            {},
-        ),
+    outcomes = {
+        LAYOUT: _layout(report, file, problems, refused),
         ROWS_RECONCILE: _reconciled(file, refused),
         REFERENCES: _references(file),
-        REMOVALS_WITHIN_LIMIT: (
+        REMOVALS_WITHIN_LIMIT: Outcome(
             not file.held,
             report.message if file.held else f"{file.removed:,} removed",
-            {"held": file.held},
+            {"held": dg.MetadataValue.int(file.held)},
         ),
     }
-    for name, (passed, description, numbers) in outcomes.items():
+    for name, outcome in outcomes.items():
         blocking = OF_TABLES[name][1]
         yield dg.AssetCheckEvaluation(
             asset_key=table_key(table),
             check_name=name,
-            passed=passed,
+            passed=outcome.passed,
             severity=dg.AssetCheckSeverity.ERROR if blocking else dg.AssetCheckSeverity.WARN,
-            description=description,
-            metadata={word: dg.MetadataValue.int(number) for word, number in numbers.items()},
+            description=outcome.description,
+            metadata=outcome.metadata,
             blocking=blocking,
             partition=key,
         )
 
 
-def _reconciled(file: FileReport, refused: bool) -> tuple[bool, str, Mapping[str, int]]:
+def _layout(
+    report: SyncReport, file: FileReport, problems: Sequence[str], refused: bool
+) -> Outcome:
+    if not refused:
+        return Outcome(True, file.dialect)
+    words = " ".join(problems) or "it could not be used; the rows of the day before stay"
+    return Outcome(False, words, {"report": dg.MetadataValue.md(report.markdown())})
+
+
+def _reconciled(file: FileReport, refused: bool) -> Outcome:
     used = {
         "added": file.added,
         "changed": file.changed,
         "unchanged": file.unchanged,
         "duplicate": file.duplicate,
     }
-    numbers = {"read": file.read, "accepted": file.accepted, "rejected": file.rejected} | used
     adds_up = file.read == file.accepted + file.rejected
     if not refused:
         adds_up = adds_up and file.accepted == sum(used.values())
     words = f"{file.read:,} read = {file.accepted:,} accepted + {file.rejected:,} rejected"
     if not adds_up:
         words += "; the numbers do not add up: this is a fault of the program, please report it"
-    return adds_up, words, numbers
+    counts = {"read": file.read, "accepted": file.accepted, "rejected": file.rejected} | used
+    return Outcome(adds_up, words, _numbers(counts))
 
 
-def _references(file: FileReport) -> tuple[bool, str, Mapping[str, int]]:
+def _references(file: FileReport) -> Outcome:
     rejected = {
         code: count
         for code, count in file.rejected_by_code.items()
         if code.startswith(REFERENCE_CODES)
     }
     words = ", ".join(f"{code} {count:,}" for code, count in rejected.items())
-    return not rejected, f"rejected: {words}" if rejected else "all resolve", rejected
+    described = f"rejected: {words}" if rejected else "all resolve"
+    return Outcome(not rejected, described, _numbers(rejected))
+
+
+def _numbers(counts: Mapping[str, int]) -> Told:
+    return {name: dg.MetadataValue.int(count) for name, count in counts.items()}

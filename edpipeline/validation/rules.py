@@ -13,7 +13,7 @@ import polars as pl
 from edpipeline.model import Column, Edition, Kind, Mode, Rule, Table
 from edpipeline.validation.codes import CODES, Severity
 
-VERSION = 2
+VERSION = 3
 """Raised when a rule changes, so that rows accepted under older rules are looked at again."""
 
 LONGEST_ID = 255
@@ -108,13 +108,9 @@ def compile_rules(table: Table, edition: Edition, mode: Mode, present: Sequence[
             as_written.clean.fill_null(True) & (_is_there(column) if required else True),
             as_written.clean_value,
         )
-    if table.key not in present:
-        made_of = [parts[name] for name in table.derived_key if name in present]
-        key, clean_key = (
-            pl.concat_str(values, separator=":", ignore_nulls=True)
-            for values in zip(*((part.value, part.clean_value) for part in made_of), strict=True)
-        )
-        parts[table.key] = _Part((), key, pl.lit(True), clean_key)
+    own_key = edition.rule(table.name, table.key)
+    if table.derived_key and own_key is not None and own_key.presence == "optional":
+        parts[table.key] = _with_derived_key(parts, table, present)
     between = _between_columns({name: part.value for name, part in parts.items()}, present)
     clean_between = _between_columns({n: part.clean_value for n, part in parts.items()}, present)
     stored = [column.name for column in table.stored_columns]
@@ -143,6 +139,23 @@ class _Part:
     value: pl.Expr
     clean: pl.Expr
     clean_value: pl.Expr
+
+
+def _with_derived_key(parts: dict[str, _Part], table: Table, present: Sequence[str]) -> _Part:
+    """The key's part, where a key that is not there is made of other columns."""
+    made_of = [parts[name] for name in table.derived_key if name in present]
+    if not made_of:
+        return parts[table.key]
+    key, clean_key = (
+        pl.concat_str(values, separator=":", ignore_nulls=True)
+        for values in zip(*((part.value, part.clean_value) for part in made_of), strict=True)
+    )
+    if table.key not in present:
+        return _Part((), key, pl.lit(True), clean_key)
+    own = parts[table.key]
+    # Nearly every row has its own: the others are no clean rows, so that these need no second key.
+    is_there = pl.col(table.key).is_not_null()
+    return _Part(own.checks, pl.coalesce(own.value, key), own.clean & is_there, own.clean_value)
 
 
 def _stored(name: str, value: pl.Expr) -> pl.Expr:

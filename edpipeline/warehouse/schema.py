@@ -36,6 +36,7 @@ def table_ddl(table: Table) -> list[str]:
     own = ", ".join(["district_id", *(c.name for c in table.stored_columns)])
     current = f"{table.schema}.current_{table.name}"
     alive = " and status <> 'tobedeleted'" if "status" in columns else ""
+    about = _text(f"History of {table.file}: {table.grain}.")
     statements = [
         f"create table if not exists {table.full_name} ({typed})",
         *(
@@ -45,7 +46,7 @@ def table_ddl(table: Table) -> list[str]:
         f"drop view if exists {current}",
         f"create view {current} as select {own}, valid_from, drop_id, line"
         f" from {table.full_name} where valid_to is null{alive}",
-        f"comment on table {table.full_name} is {_text(f'History of {table.file}: {table.grain}.')}",
+        f"comment on table {table.full_name} is {about}",
         f"comment on view {current} is {_text(f'The rows of {table.full_name} that hold now.')}",
     ]
     statements += [
