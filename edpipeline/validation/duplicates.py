@@ -65,9 +65,7 @@ def _repeated(key_hashes: list[Hashes]) -> Hashes:
     return np.unique(in_order[1:][in_order[1:] == in_order[:-1]])
 
 
-def _suspects(
-    checked: "CheckedFile", repeated: pl.Series, seed: int, table: Table
-) -> pl.DataFrame:
+def _suspects(checked: "CheckedFile", repeated: pl.Series, seed: int, table: Table) -> pl.DataFrame:
     """All spooled rows whose key has a hash that stands more than once."""
     parts = []
     for path in checked.accepted_files():
