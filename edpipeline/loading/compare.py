@@ -298,6 +298,7 @@ class TableLoad:
         everything = (
             "select {key}, 'removal' as change from {gone} where was_active"
             " union all select {key}, 'marked as deleted' from {met} where deletes"
+            " union all select {key}, 'left behind' from {left_behind}"
         )
         self.session.run(
             self.sql(

@@ -70,7 +70,7 @@ def record(session: Session, entry: Entry, outcome: Outcome) -> None:
         **keys,
     )
     for position, file in enumerate(outcome.files):
-        _record_file(session, keys, entry, file, position)
+        _record_file(session, keys, entry, file, position, file.refused or outcome.refused)
         _record_findings(session, keys, file)
     _record_delivery_findings(session, keys, outcome)
 
@@ -105,9 +105,9 @@ def _record_file(
     entry: Entry,
     file: FileOutcome,
     position: int,
+    refused: bool,
 ) -> None:
     counts = file.counts
-    refused = file.refused
     opened = file.opened
     sha256 = entry.sha256.get(file.name)
     same = bool(sha256) and _has_same_bytes(session, keys, file, str(sha256))

@@ -221,7 +221,7 @@ def _apply(session: Session, request: Request, outcome: Outcome, progress: Progr
         if not hold:
             references.close_left_behind(table_load)
         table_load.mark_doubtful()
-        if hold and table_load.removals:
+        if hold:
             table_load.record_held(request.source.name, outcome.hold_reason)
 
 
