@@ -222,9 +222,12 @@ def _left_out(column: Column, rule: Rule, edition: Edition, value: Any) -> bool:
     """Whether an optional value is dropped, and its row kept."""
     if rule.on_bad != "drop" or value is None:
         return False
-    extends = column.extensible and edition.name == "oneroster_1_2"
-    if column.kind == "code" and rule.values and not (extends and value.startswith("ext:")):
-        return value not in rule.values
+    if rule.values:
+        extends = column.extensible and edition.name == "oneroster_1_2"
+        items = value.split(",") if column.kind == "code_list" else [value]
+        return not all(
+            item in rule.values or (extends and item.startswith("ext:")) for item in items
+        )
     return value is UNREADABLE or (isinstance(value, date) and value.year < 1000)
 
 
@@ -281,6 +284,14 @@ def test_a_row_is_accepted_if_and_only_if_the_schema_holds_of_it(
         [frame_of(c, [row[c.name] for row in accepted.values()]) for c in table.stored_columns]
     )
     pandera_schema(table, edition, mode).validate(frame, lazy=True)
+
+
+def test_a_blank_key_is_built_where_the_edition_lets_it_be_blank(check_file: Any) -> None:
+    row = {"sourcedId": "", "classSourcedId": "c1", "userSourcedId": "s1", "role": "student"}
+    rows = [row, row | {"sourcedId": " ", "role": "teacher"}, row | {"sourcedId": "e1"}]
+    outcome = check_file(as_csv(rows), "enrollments", "three_file")
+    keys = [found["sourced_id"] for found in outcome.rows.values()]
+    assert keys == ["c1:s1:student", "c1:s1:teacher", "e1"]
 
 
 # ------------------------------------------------------------------ the schema itself
