@@ -22,13 +22,24 @@ from edpipeline.pipeline import Pipeline
 from edpipeline.warehouse.marts import SCHEMA, Mart, refill_district
 from edpipeline.warehouse.publish import publish_district
 
-# Dagster's `eager` looks at the latest day only, and waits until no day is missing: a late day
-# would be passed over, and a district that skipped one would never get its marts.
-WHEN_A_DELIVERY_IS_LOADED = (
-    dg.AutomationCondition.eager()
-    .without(dg.AutomationCondition.in_latest_time_window())
-    .without(~dg.AutomationCondition.any_deps_missing())
-)
+
+def when_a_delivery_is_loaded() -> dg.AutomationCondition[dg.AssetKey]:
+    """What a district's marts read was loaded after they were last refilled, and all is quiet.
+
+    Dagster's `eager` looks at the latest day only, waits until no day is missing, and forgets a
+    delivery that is loaded between two of its ticks in which the marts were refilled as well. Here
+    the later of the two events counts. After a failure the next delivery is waited for.
+    """
+    condition = dg.AutomationCondition
+    a_delivery_came = condition.any_deps_match(condition.newly_updated()).ignore(
+        dg.AssetSelection.groups(SCHEMA)
+    )
+    behind = a_delivery_came.since(condition.newly_updated())
+    may_succeed = ~condition.execution_failed() | a_delivery_came.since(
+        condition.execution_failed().newly_true()
+    )
+    quiet = ~condition.any_deps_in_progress() & ~condition.in_progress()
+    return (behind & may_succeed & quiet).with_label("a delivery is loaded")
 
 
 @decided()
@@ -40,7 +51,7 @@ def mart_assets(
     @dg.multi_asset(
         name=SCHEMA,
         specs=[
-            metadata.mart_spec(mart, _deps(mart, sources), WHEN_A_DELIVERY_IS_LOADED)
+            metadata.mart_spec(mart, _deps(mart, sources), when_a_delivery_is_loaded())
             for mart in marts
         ],
         partitions_def=DISTRICTS,

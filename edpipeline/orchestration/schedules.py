@@ -25,6 +25,8 @@ CLOSED_LATELY = timedelta(hours=12)
 """So long a missed day is still told, where Dagster itself was down when the window closed."""
 BEFORE = timedelta(days=60)
 PARTITION_TAG = "dagster/partition"
+TOLD = DONE | {"refused", "missed"}
+"""Statuses of days of which nothing more needs to be said."""
 UNFINISHED = (
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -98,21 +100,21 @@ class _Tick:
         closed = list(self._closed())
         if not closed:
             return
-        found = statuses(self.pipeline, self.source, min(day for _, day in closed))
-        for one, day in closed:
-            told = found.get((one.id, day), frozenset()) & (DONE | {"refused", "missed"})
-            if not told and not self._is_running(one.id, day):
+        found = statuses(self.pipeline, self.source, min(day for _, day, _ in closed))
+        for one, day, ago in closed:
+            if found.get((one.id, day), frozenset()) & TOLD or self._is_running(one.id, day):
+                continue
+            if ago < JUST_CLOSED or self._is_known(one, day):
                 yield request(self.source, one.id, day, "missed", Asked(window_closed=True))
 
-    def _closed(self) -> Iterator[tuple[InUse, date]]:
+    def _closed(self) -> Iterator[tuple[InUse, date, timedelta]]:
+        """Districts and days whose window has closed lately, and how long ago."""
         for one in districts_in_use(self.pipeline, self.source):
             today = windows.delivery_day(one.window, self.now)
             for day in (today - timedelta(days=1), today):
                 ago = self.now - windows.closes_at(one.window, day)
-                if one.use.is_paused(day, "sync") or not timedelta() <= ago < CLOSED_LATELY:
-                    continue
-                if ago < JUST_CLOSED or self._is_known(one, day):
-                    yield one, day
+                if timedelta() <= ago < CLOSED_LATELY and not one.use.is_paused(day, "sync"):
+                    yield one, day, ago
 
     def _is_known(self, one: InUse, day: date) -> bool:
         """A district that never delivered is new: of it, a window long closed says nothing."""

@@ -1,11 +1,15 @@
 """Marts follow what they read, late days and single districts included."""
 
+from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 import dagster as dg
 import pytest
 
+from edpipeline.orchestration import marts as marts_module
 from edpipeline.orchestration import steps
+from edpipeline.settings import Settings
 from edpipeline.warehouse.marts import marts
 from edpipeline_tests.orchestration.installation import (
     DAY,
@@ -23,25 +27,86 @@ STUDENTS = dg.AssetKey(["marts", "dim_student"])
 HEALTH = dg.AssetKey(["marts", "rpt_sync_health"])
 
 
-def test_marts_are_asked_for_district_by_district_and_for_late_days(at_work: Installation) -> None:
-    first, second = at_work.new_district(), at_work.new_district()
-    loaded = definitions(at_work.settings)
-    instance = dg.DagsterInstance.ephemeral()
-    instance.add_dynamic_partitions("districts", [first, second])
-    before = dg.evaluate_automation_conditions(loaded, instance)
-    assert before.total_requested == 0
+@dataclass
+class Automation:
+    """What Dagster would ask for, tick by tick, of districts that nobody else knows."""
 
-    late = DAY - timedelta(days=30)
-    event = dg.AssetMaterialization(USERS, partition=key(first, late))
-    instance.report_runless_asset_event(event)
-    after = dg.evaluate_automation_conditions(loaded, instance, cursor=before.cursor)
-    assert after.get_requested_partitions(STUDENTS) == {first}
-    assert after.get_requested_partitions(HEALTH) == {first}
+    definitions: dg.Definitions
+    instance: dg.DagsterInstance = field(default_factory=dg.DagsterInstance.ephemeral)
+    cursor: Any = None
 
-    refused = dg.AssetMaterialization(LANDING, partition=key(second))
-    instance.report_runless_asset_event(refused)
-    at_last = dg.evaluate_automation_conditions(loaded, instance, cursor=after.cursor)
-    assert at_last.get_requested_partitions(HEALTH) == {second}
+    def tick(self, mart: dg.AssetKey = STUDENTS) -> set[str]:
+        result = dg.evaluate_automation_conditions(
+            self.definitions, self.instance, cursor=self.cursor
+        )
+        self.cursor = result.cursor
+        return set(result.get_requested_partitions(mart) or ())
+
+    def happens(self, asset: dg.AssetKey, partition: str) -> None:
+        self.instance.report_runless_asset_event(
+            dg.AssetMaterialization(asset, partition=partition)
+        )
+
+    def refilled(self, district: str) -> None:
+        for mart in marts(Settings().sql):
+            self.happens(dg.AssetKey(["marts", mart.name]), district)
+
+
+@pytest.fixture
+def automation(at_work: Installation) -> Automation:
+    made = Automation(definitions(at_work.settings))
+    made.instance.add_dynamic_partitions("districts", ["first", "second"])
+    assert made.tick() == set()
+    return made
+
+
+def test_marts_of_a_district_are_asked_for_when_a_day_however_late_is_loaded(
+    automation: Automation,
+) -> None:
+    automation.happens(USERS, key("first", DAY - timedelta(days=30)))
+    assert automation.tick() == {"first"}
+    automation.refilled("first")
+    assert automation.tick() == set()
+
+
+def test_a_delivery_that_was_refused_is_shown_in_the_marts_about_syncs(
+    automation: Automation,
+) -> None:
+    automation.happens(LANDING, key("second"))
+    assert automation.tick(HEALTH) == {"second"}
+
+
+def test_a_delivery_loaded_between_two_ticks_after_a_refill_is_not_forgotten(
+    automation: Automation,
+) -> None:
+    automation.refilled("first")
+    automation.happens(USERS, key("first"))
+    assert automation.tick() == {"first"}
+
+
+def test_a_refill_between_two_ticks_after_a_delivery_needs_no_other(
+    automation: Automation,
+) -> None:
+    automation.happens(USERS, key("first"))
+    automation.refilled("first")
+    assert automation.tick() == set()
+
+
+def test_marts_that_failed_are_asked_for_again_with_the_next_delivery(
+    at_work: Installation, automation: Automation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "RETRY_SECONDS", ())
+    monkeypatch.setattr(marts_module, "refill_district", lambda *_: 1 / 0)
+    automation.happens(USERS, key("first"))
+    assert automation.tick() == {"first"}
+    result = at_work.job("marts_refill").execute_in_process(
+        instance=automation.instance, partition_key="first", raise_on_error=False
+    )
+    assert "unexpected ZeroDivisionError" in failure(result)
+    assert automation.tick() == set()
+    assert automation.tick() == set()
+    automation.happens(USERS, key("first", DAY + timedelta(days=1)))
+    assert automation.tick() == {"first"}
 
 
 def test_several_districts_are_refilled_in_one_run_each_with_its_own_rows(
