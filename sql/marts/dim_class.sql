@@ -86,16 +86,23 @@ terms as (
     join sessions t on t.district_id = l.district_id and t.sourced_id = l.term_id and t.recency = 1
     group by l.district_id, l.term_sourced_ids
 ),
+-- Marked as deleted in a delta, while enrollments of theirs were left standing.
+deleted_users as (
+    select district_id, sourced_id
+    from roster.users u
+    where valid_to is null and status = 'tobedeleted'
+),
 people as (
     select
         e.district_id, e.class_sourced_id,
         count(distinct case when e.role = 'teacher' then e.user_sourced_id end) as teachers,
         count(distinct case when e.role = 'student' then e.user_sourced_id end) as students
     from roster.current_enrollments e
-    join roster.current_users u
-        on u.district_id = e.district_id and u.sourced_id = e.user_sourced_id
     join roster_day d on d.district_id = e.district_id
-    where (e.begin_date is null or e.begin_date <= d.last_day)
+    left join deleted_users x
+        on x.district_id = e.district_id and x.sourced_id = e.user_sourced_id
+    where x.sourced_id is null
+        and (e.begin_date is null or e.begin_date <= d.last_day)
         and (e.end_date is null or e.end_date > d.last_day)
     group by e.district_id, e.class_sourced_id
 )
