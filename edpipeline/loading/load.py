@@ -15,6 +15,7 @@ from edpipeline.loading.guard import Breach, breaches, ids_look_replaced
 from edpipeline.loading.options import LoadOptions
 from edpipeline.loading.references import References, stage_schools
 from edpipeline.model import Source, Table
+from edpipeline.reading.delimited import Unreadable
 from edpipeline.validation import check as checking
 from edpipeline.validation.check import CheckedFile, FileFinding
 from edpipeline.validation.codes import CODES
@@ -130,6 +131,10 @@ def _checked(
     session: Session, request: Request, file: OpenedFile, scratch: Path, progress: Progress
 ) -> FileOutcome:
     spool = scratch / f"spool-{file.table.name}"
+    if file.task is not None and _lost_its_key(session, request, file.task):
+        header = file.table.column(file.table.key).header
+        text = f"{file.name} lacks {header}, which it had before. Add it to the export"
+        file = replace(file, task=None, problem=Unreadable("missing_columns", text, 1))
     if file.task is None:
         spool.mkdir(parents=True, exist_ok=True)
         problem = file.problem
@@ -150,6 +155,23 @@ def _checked(
     checked.findings = [*file.findings, *checked.findings]
     counts = _counts_of_refused(file, checked) if checked.refused else Counts()
     return FileOutcome(file.name, file.table, counts, checked, file)
+
+
+def _lost_its_key(session: Session, request: Request, task: checking.Task) -> bool:
+    """Whether a file lacks the key column by which its table's rows are known.
+
+    Keys that are made of other columns hold a `:`, which stands in no id.
+    """
+    table = task.table
+    if table.key in task.present:
+        return False
+    return bool(
+        session.rows(
+            f"select 1 from {table.full_name} where district_id = $district and valid_to is null"
+            f" and {table.key} not like '%:%' limit 1",
+            district=request.district_id,
+        )
+    )
 
 
 def _counts_of_refused(file: OpenedFile, checked: CheckedFile) -> Counts:

@@ -451,3 +451,27 @@ def test_a_longer_classes_file_is_no_change_of_users(district):
     report = district.night(1, files(more))
     assert numbers(report, "classes") == (3, 1, 0, 2, 0, 0, 0)
     assert counts(report, "users").status == "same_bytes"
+
+
+def test_a_file_that_lost_its_id_column_does_not_double_its_rows(guarded):
+    """Keys are made where a layout has none; they would be other keys than yesterday's."""
+    roster = rows(12)
+    guarded.night(0, files(roster))
+    before = guarded.state()
+    delivered = files(roster)
+    delivered["enrollments.csv"] = delivered["enrollments.csv"].replace(b"sourcedId", b"id", 1)
+    report = guarded.night(1, delivered)
+    found = counts(report, "enrollments")
+    assert (found.status, found.rejected_by_code) == ("kept", {"missing_columns": 14})
+    assert "sourcedId, which it had before" in report.message
+    assert guarded.state() == before
+
+
+def test_a_file_that_never_had_an_id_column_may_go_on_without(guarded):
+    columns = ("classSourcedId", "userSourcedId", "role")
+    roster = rows(12)
+    delivered = files(roster) | {"enrollments.csv": table(columns, roster["enrollments"])}
+    for night in range(2):
+        report = guarded.night(night, delivered)
+        assert report.status == "loaded"
+    assert counts(report, "enrollments").unchanged == 14
