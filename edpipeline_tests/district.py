@@ -210,6 +210,16 @@ class District:
         decision = Approval(drop_id, self.district_id, "oneroster", what, "me", next(_instants))
         landing.approve(self.store, decision)
 
+    def forget(self) -> None:
+        """The warehouse is lost, as far as this district is concerned; what landed is not."""
+        ops = ("sync_history", "sync_files", "rejected_rows", "approvals", "held_changes")
+        names = [f"ops.{name}" for name in ops] + [t.full_name for t in ONEROSTER.tables]
+        with self.warehouse.transaction() as session:
+            for name in names:
+                session.run(
+                    f"delete from {name} where district_id = $district", district=self.district_id
+                )
+
     def select(self, sql: str) -> list[tuple[Any, ...]]:
         """Rows of a query, `$district` filled in."""
         with self.warehouse.transaction() as session:

@@ -1,13 +1,13 @@
 """The history log: one line per sync, a line per file, and every finding; and what it tells."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from edpipeline.errors import NotFound
 from edpipeline.landing.drop import Approval
-from edpipeline.loading.load import FileOutcome, Outcome, Request
+from edpipeline.loading.load import FIRST_SYNC, FileOutcome, Outcome, Request
 from edpipeline.loading.report import SyncReport, load_reports
 from edpipeline.validation.codes import CODES
 from edpipeline.warehouse.engine import Session
@@ -218,23 +218,21 @@ def report_of(session: Session, sync_id: str) -> SyncReport:
 
 
 def approvals_of(
-    session: Session, district_id: str, source: str, drop_id: str, day: date
+    session: Session, district_id: str, source: str, drop_id: str, of_day: Collection[str]
 ) -> set[str]:
-    """What people have approved that holds for a drop delivered on a day.
+    """What people have approved that holds for a drop, one of the drops of its day.
 
-    A first sync is approved once: any drop of that day or a later one is no longer the first.
+    A first sync is approved once: where a district's first day has an approved drop, the others
+    of that day are corrections of it.
     """
     rows = session.rows(
-        "select a.what from ops.approvals a where a.district_id = $district"
-        " and a.source = $source and (a.drop_id = $drop_id or (a.what = 'first_sync' and exists ("
-        " select 1 from ops.sync_history h where h.district_id = a.district_id"
-        " and h.source = a.source and h.drop_id = a.drop_id and h.delivery_day <= $day)))",
+        "select drop_id, what from ops.approvals where district_id = $district"
+        " and source = $source",
         district=district_id,
         source=source,
-        drop_id=drop_id,
-        day=day,
     )
-    return {row[0] for row in rows}
+    own = {what for drop, what in rows if drop == drop_id}
+    return own | {what for drop, what in rows if what == FIRST_SYNC and drop in of_day}
 
 
 def mirror_approvals(

@@ -94,14 +94,18 @@ class Sync:
         """
         sync_ids = []
         for delivery in reversed(of_day):
-            sync_id, outcome = self._load_one(session, delivery, replay_of)
+            sync_id, outcome = self._load_one(session, delivery, of_day, replay_of)
             sync_ids.append(sync_id)
             if not outcome.refused:
                 break
         return sync_ids[0]
 
     def _load_one(
-        self, session: Session, delivery: Delivery, replay_of: date | None
+        self,
+        session: Session,
+        delivery: Delivery,
+        of_day: Sequence[Delivery],
+        replay_of: date | None,
     ) -> tuple[str, Outcome]:
         started = datetime.now(UTC)
         drop = delivery.drop
@@ -112,7 +116,11 @@ class Sync:
             day=delivery.day,
             drop_id=drop.drop_id,
             approvals=history.approvals_of(
-                session, self.district_id, self.source.name, drop.drop_id, delivery.day
+                session,
+                self.district_id,
+                self.source.name,
+                drop.drop_id,
+                [other.drop.drop_id for other in of_day],
             ),
         )
         with (

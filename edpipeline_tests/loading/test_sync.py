@@ -367,3 +367,21 @@ def test_reports_are_plain_data_in_the_warehouse(district):
     assert found[0][:3] == (10, 9, 1)
     assert json.loads(found[0][3]) == {"bad_code": 1}
     assert found[0][4] == "UTF-8, CR, unquoted"
+
+
+def test_a_rebuild_of_a_lost_warehouse_knows_what_was_approved(careful):
+    """Also where the approved delivery was corrected on its own day and is loaded no more."""
+    careful.approve(careful.land(0, files(rows(12))), "first_sync")
+    careful.load(0)
+    careful.night(0, files(rows(13)))
+    careful.night(1, files(rows(14)))
+    before = careful.state()
+    assert len(before["users"]) == 16
+    careful.forget()
+    assert careful.state() == {}
+    careful.sync().rebuild()
+    assert careful.state() == before
+    careful.forget()
+    careful.load(0)
+    careful.load(1)
+    assert careful.state() == before
