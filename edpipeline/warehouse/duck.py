@@ -122,8 +122,8 @@ class DuckWarehouse(Warehouse):
             connection = self._connect()
             try:
                 yield from _in_transaction(connection)
-            except duckdb.IOException as error:
-                raise _explained(error, self.path) from error
+            except duckdb.Error as error:
+                raise _explained(error, self.path) from None
             finally:
                 connection.close()
         finally:
@@ -137,8 +137,8 @@ class DuckWarehouse(Warehouse):
         }
         try:
             connection = duckdb.connect(str(self.path), config=config)
-        except duckdb.IOException as error:
-            raise _explained(error, self.path) from error
+        except duckdb.Error as error:
+            raise _explained(error, self.path) from None
         connection.execute("set TimeZone = 'UTC'")
         return connection
 
@@ -161,16 +161,40 @@ def _roll_back(connection: duckdb.DuckDBPyConnection) -> None:
         return
 
 
-def _explained(error: duckdb.IOException, path: Path) -> Permanent | Transient:
+_DISK_FULL = ("No space left on device", "Disk quota exceeded")
+_HELD = "Could not set lock on file"
+
+
+def _explained(error: duckdb.Error, path: Path) -> Permanent | Transient:
+    """The error in our words: DuckDB's own text may show values of rows.
+
+    A full disk is an IOException while rows are written, a TransactionException at the commit,
+    and an OutOfMemoryException where it kept a sort from spilling.
+    """
     text = str(error)
-    if "lock" in text.lower():
-        return Busy(
-            f"the warehouse {path.name} is open in another program (a reader or an earlier"
-            " version of this one); close it, or read the published copy instead"
-        )
-    if "space" in text.lower():
+    writing = isinstance(error, duckdb.IOException | duckdb.TransactionException)
+    if writing and any(words in text for words in _DISK_FULL):
         return Transient(
             f"the disk of {path.parent} is full; nothing was changed. Free some space; it is"
             " tried again"
         )
-    return Permanent(f"the warehouse file {path} cannot be opened or written by DuckDB")
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return Transient(
+            f"DuckDB ran out of memory, or of room to spill in {path.parent}; nothing was changed."
+            " Free disk space there or raise EDPIPELINE_MEMORY_LIMIT; it is tried again"
+        )
+    if isinstance(error, duckdb.IOException):
+        if _HELD in text:
+            return Busy(
+                f"the warehouse {path.name} is open in another program (a reader or an earlier"
+                " version of this one); close it, or read the published copy instead"
+            )
+        return Permanent(
+            f"the warehouse file {path} cannot be read or written by DuckDB: check that the disk"
+            " is well and that nothing else wrote to the file. Restore it from a backup, or put it"
+            " aside and run `edpipeline rebuild` for each district"
+        )
+    return Permanent(
+        f"DuckDB refused a statement ({type(error).__name__}); nothing was changed. This is a"
+        " fault of edpipeline: please report it"
+    )
