@@ -192,7 +192,7 @@ def _explained(error: duckdb.Error, path: Path) -> Permanent | Transient:
         return Permanent(
             f"the warehouse file {path} cannot be read or written by DuckDB: check that the disk"
             " is well and that nothing else wrote to the file. Restore it from a backup, or put it"
-            " aside and run `edpipeline rebuild` for each district"
+            " aside and run `edpipeline rebuild`"
         )
     return Permanent(
         f"DuckDB refused a statement ({type(error).__name__}); nothing was changed. This is a"
