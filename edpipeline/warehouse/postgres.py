@@ -4,6 +4,7 @@ Files are staged with COPY into temporary tables; everything else is the same SQ
 """
 
 import io
+import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
 from edpipeline.errors import (
+    BadConfiguration,
     BadCredentials,
     Busy,
     ConnectionLost,
@@ -166,8 +168,13 @@ class PostgresWarehouse(Warehouse):
         """See `Warehouse.transaction`."""
         try:
             connection = psycopg.connect(self.url, connect_timeout=15, prepare_threshold=None)
+        except psycopg.ProgrammingError:
+            raise BadConfiguration(
+                "EDPIPELINE_WAREHOUSE is not an address that PostgreSQL's client can read: write"
+                " postgresql://user@host/database, with % as %25 in its parts"
+            ) from None
         except psycopg.OperationalError as error:
-            raise _explained(error, self.describe()) from None
+            raise _refused(error, self.describe()) from None
         try:
             connection.execute("set time zone 'UTC'")
             connection.execute("set local client_min_messages = warning")
@@ -175,33 +182,65 @@ class PostgresWarehouse(Warehouse):
             yield PostgresSession(connection, self._wait)
             connection.commit()
         except psycopg.Error as error:
-            raise self._told(error, lost=connection.broken) from None
+            raise _told(error, self.describe(), lost=connection.broken) from None
         finally:
             connection.close()
 
-    def _told(self, error: psycopg.Error, lost: bool) -> EdpipelineError:
-        """The error in our words: psycopg's own text may show values of rows."""
-        if isinstance(error, psycopg.errors.DiskFull):
-            return Transient(
-                f"the disk of {self.describe()} is full; nothing was changed. Free some space;"
-                " it is tried again"
-            )
-        if lost or isinstance(error, psycopg.errors.AdminShutdown):
-            return ConnectionLost(
-                f"the connection to {self.describe()} was lost; nothing was changed"
-            )
+
+def _told(error: psycopg.Error, place: str, lost: bool = False) -> EdpipelineError:
+    """The error in our words: psycopg's own text may show values of rows.
+
+    Told by the SQLSTATE (PostgreSQL, appendix A), of which the first two signs are the class.
+    """
+    state = error.sqlstate or ""
+    kind = f"{type(error).__name__}, {state}"
+    if state == "53100":
+        return Transient(
+            f"the disk of {place} is full; nothing was changed. Free some space; it is tried again"
+        )
+    if state[:2] == "28" or state == "3D000":
+        return _bad_credentials(place)
+    if lost or (state[:2] in ("08", "57") and state != "57014"):
+        return ConnectionLost(f"the connection to {place} was lost; nothing was changed")
+    if state[:2] in ("40", "53", "57") or state == "55P03":
+        return Transient(
+            f"{place} is busy or short of room ({kind}); nothing was changed. It is tried again"
+        )
+    if state == "42501":
         return Permanent(
-            f"PostgreSQL refused a statement ({type(error).__name__}, {error.sqlstate}); nothing"
-            " was changed. This is a fault of edpipeline: please report it"
+            f"the user of EDPIPELINE_WAREHOUSE lacks a right in {place} ({kind}); nothing was"
+            " changed. Let it create schemas in the database, and own the schemas and tables that"
+            " edpipeline keeps there"
         )
+    return Permanent(
+        f"PostgreSQL refused a statement ({kind}); nothing was changed. This is a fault of"
+        " edpipeline: please report it"
+    )
 
 
-def _explained(error: psycopg.OperationalError, place: str) -> BadCredentials | ConnectionLost:
-    """psycopg's own text is not shown: it may name the user or hold part of the URL."""
-    text = str(error).lower()
-    if "authentication" in text or "role" in text or ("database" in text and "exist" in text):
-        return BadCredentials(
-            f"{place} refused the connection: check user, password and database in"
-            " EDPIPELINE_WAREHOUSE"
-        )
+_REFUSALS = re.compile(
+    r"password authentication failed|no password supplied|no pg_hba\.conf entry"
+    r'|(?:database|role) "[^"]*" does not exist|is not permitted to log in'
+)
+_NO_ROOM = re.compile(r"too many (?:clients|connections)|connection slots|is starting up")
+
+
+def _refused(error: psycopg.OperationalError, place: str) -> EdpipelineError:
+    """Why no connection came about. The text is not shown: it may hold the user or the URL.
+
+    psycopg knows no SQLSTATE here, so that the server's words are looked at, the English ones.
+    """
+    if error.sqlstate:
+        return _told(error, place)
+    text = str(error)
+    if _NO_ROOM.search(text):
+        return Transient(f"{place} takes no more connections now; it is tried again")
+    if _REFUSALS.search(text):
+        return _bad_credentials(place)
     return ConnectionLost(f"{place} does not answer: check that it runs and can be reached")
+
+
+def _bad_credentials(place: str) -> BadCredentials:
+    return BadCredentials(
+        f"{place} refused the connection: check user, password and database in EDPIPELINE_WAREHOUSE"
+    )
