@@ -146,7 +146,9 @@ class _Tick:
         return windows.state(one.window, self.now + ahead) == "open"
 
     def _visits(self, due: Sequence[InUse], before: Mapping[str, Memory]) -> dict[str, Visit]:
-        """Looks side by side; those not over in time are left for the next tick."""
+        """Looks side by side. Those not begun in time come first in the next tick; those not
+        over in time wait for their turn, or hosts that hang would take every tick.
+        """
         if not due:
             return {}
         # Opened here, so that the threads find it open.
@@ -155,10 +157,21 @@ class _Tick:
         begun = {one.id: pool.submit(self._visit, one, before.get(one.id)) for one in due}
         finished, _ = wait(begun.values(), timeout=LOOKING_SECONDS)
         pool.shutdown(wait=False, cancel_futures=True)
-        return {name: look.result() for name, look in begun.items() if look in finished}
+        return {
+            name: look.result() if look in finished else self._unfinished(before.get(name))
+            for name, look in begun.items()
+            if not look.cancelled()
+        }
 
-    def _visit(self, one: InUse, memory: Memory | None) -> Visit:
-        memory = memory or Memory(looked_at=self.now)
+    def _unfinished(self, memory: Memory | None) -> Visit:
+        return Visit(self._looked(memory), "the look into its folder took too long")
+
+    def _looked(self, memory: Memory | None) -> Memory:
+        """What was remembered, looked at now."""
+        return replace(memory, looked_at=self.now) if memory else Memory(looked_at=self.now)
+
+    def _visit(self, one: InUse, before: Memory | None) -> Visit:
+        memory = self._looked(before)
         try:
             files = list_folder(self.pipeline.account(one.id))
             previous = memory.look or self.pipeline.remembered(one.id, self.now)
@@ -166,14 +179,9 @@ class _Tick:
         except Transient as error:
             return Visit(memory, str(error))
         except Permanent as error:
-            return Visit(replace(memory, looked_at=self.now, trouble=str(error)), str(error))
-        memory = replace(
-            memory,
-            looked_at=self.now,
-            look=look,
-            trouble="",
-            present=frozenset(map(version, files)),
-        )
+            return Visit(replace(memory, trouble=str(error)), str(error))
+        present = frozenset(map(version, files))
+        memory = replace(memory, look=look, trouble="", present=present)
         if finding.verdict is Verdict.NOTHING_NEW:
             return Visit(memory)
         if finding.verdict is not Verdict.READY:

@@ -3,12 +3,14 @@
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from threading import Event
 
 import dagster as dg
 import pytest
 
-from edpipeline.errors import BadConfiguration, Permanent
-from edpipeline.landing.stability import LookSettings
+from edpipeline.errors import BadConfiguration, ConnectionLost, Permanent
+from edpipeline.landing.sftp import SftpAccount
+from edpipeline.landing.stability import LookSettings, RemoteFile
 from edpipeline.orchestration import sensors
 from edpipeline.orchestration.runs import Asked, source_job
 from edpipeline.orchestration.sensors import delivery_sensor
@@ -67,6 +69,12 @@ def asked(*results: dg.SensorResult) -> list[str]:
 def said(result: dg.SensorResult) -> str:
     reason = result.skip_reason
     return str(reason.skip_message if isinstance(reason, dg.SkipReason) else reason)
+
+
+def looked_at(sensor: Sensor) -> dict[str, str]:
+    """When each district's folder was looked into last, by the cursor."""
+    districts = json.loads(sensor.cursor or "")["districts"]
+    return {name: memory["looked_at"] for name, memory in districts.items()}
 
 
 def test_a_delivery_is_asked_for_after_two_looks_and_only_once(sensor: Sensor) -> None:
@@ -145,14 +153,52 @@ def test_a_late_delivery_waits_for_the_next_window_and_is_noted(sensor: Sensor) 
     assert asked(sensor.tick(), sensor.tick()) == [key(district, NEXT_DAY)]
 
 
-def test_a_lost_connection_is_noted_and_looked_at_in_the_next_tick(sensor: Sensor) -> None:
+def test_a_lost_connection_is_noted_and_tried_again_a_minute_later(sensor: Sensor) -> None:
     district = sensor.at_work.new_district()
     sensor.at_work.put(district, roster(), evening(DAY, -20))
     sensor.tick()
     sensor.at_work.server.faults.hang_up_at_login = True
     assert "went away during the login" in said(sensor.tick())
     sensor.at_work.server.faults.hang_up_at_login = False
-    assert asked(sensor.tick(timedelta(seconds=30))) == [key(district)]
+    assert asked(sensor.tick()) == [key(district)]
+
+
+def test_a_host_that_is_down_waits_for_its_turn_like_the_others(
+    sensor: Sensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, down = sensor.at_work.new_district(), sensor.at_work.new_district()
+
+    def listed(account: SftpAccount) -> list[RemoteFile]:
+        if account.username == down:
+            raise ConnectionLost("nobody answers")
+        return []
+
+    monkeypatch.setattr(sensors, "list_folder", listed)
+    sensor.ticks(2)
+    assert looked_at(sensor) == dict.fromkeys((good, down), sensor.now.isoformat())
+
+
+def test_a_look_that_is_not_over_in_time_gives_way_to_those_not_begun(
+    sensor: Sensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs, good = sensor.at_work.new_district(), sensor.at_work.new_district()
+    test_is_over = Event()
+
+    def listed(account: SftpAccount) -> list[RemoteFile]:
+        if account.username == hangs:
+            test_is_over.wait(20)
+        return []
+
+    monkeypatch.setattr(sensors, "list_folder", listed)
+    monkeypatch.setattr(sensors, "LOOKS_AT_ONCE", 1)
+    monkeypatch.setattr(sensors, "LOOKING_SECONDS", 0.5)
+    try:
+        assert f"{hangs}: the look into its folder took too long" in said(sensor.tick())
+        assert list(looked_at(sensor)) == [hangs]
+        sensor.tick()
+        assert looked_at(sensor)[good] == sensor.now.isoformat()
+    finally:
+        test_is_over.set()
 
 
 def test_bad_credentials_fail_a_tick(sensor: Sensor, monkeypatch: pytest.MonkeyPatch) -> None:
