@@ -4,7 +4,7 @@ One step fetches a district's delivery, lands it and loads all its tables in one
 day and district gets its own materializations, checks and line in the history.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
@@ -130,10 +130,18 @@ class _Run:
 
     def _sync(self, key: str, district_id: str, day: date) -> Iterator[Event]:
         if self.config.window_closed:
-            message = what_was_missed(self.pipeline, self.source, district_id, day)
-            self.pipeline.record_missed(district_id, day, message)
-            yield checks.missed(self.source, key, message)
-            raise NotFound(f"{STATUS_WORDS['missed']}. {message}")
+            yield from self._missed(key, district_id, day)
+        delivery = yield from self._land(key, district_id, day)
+        yield from self._load(key, delivery)
+
+    def _missed(self, key: str, district_id: str, day: date) -> Iterator[Event]:
+        """Record that nothing came, and fail with what a person needs to know."""
+        message = what_was_missed(self.pipeline, self.source, district_id, day)
+        self.pipeline.record_missed(district_id, day, message)
+        yield checks.missed(self.source, key, message)
+        raise NotFound(f"{STATUS_WORDS['missed']}. {message}")
+
+    def _land(self, key: str, district_id: str, day: date) -> Generator[Event, None, Delivery]:
         delivery, news = self._landed(district_id, day)
         self.context.log.info(f"{district_id}, {day}: {news} (drop {delivery.drop.drop_id})")
         place = self.pipeline.store.describe()
@@ -145,12 +153,23 @@ class _Run:
         )
         closes = windows.closes_at(roster_use(self.pipeline.district(district_id)).window, day)
         yield checks.on_time(self.source, key, delivery, closes)
-        report = self.pipeline.sync(district_id, day, self._progress).load_day(day)
+        return delivery
+
+    def _load(self, key: str, delivery: Delivery) -> Iterator[Event]:
+        """Load the day; an earlier delivery of it stays loaded where the latest was refused."""
+        district_id, day = delivery.drop.district_id, delivery.day
+        loaded = self.pipeline.sync(district_id, day, self._progress).load_day(day)
+        is_latest = loaded.drop_id == delivery.drop.drop_id
+        report = loaded if is_latest else self._report_of(delivery)
+        yield dg.AssetObservation(
+            checks.landing_key(self.source),
+            description="what became of the delivery",
+            partition=partition_key(district_id, day),
+            metadata=metadata.of_report(report),
+        )
         yield checks.approved(self.source, key, report)
-        yield from self._of_tables(key, report)
+        yield from self._of_tables(key, loaded)
         _refuse(report)
-        if report.drop_id != delivery.drop.drop_id:
-            _refuse(self._report_of(delivery))
         self.context.log.info(f"{district_id}, {day}: {alert(report)}")
 
     def _progress(self, message: str) -> None:

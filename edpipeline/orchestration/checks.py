@@ -132,7 +132,7 @@ def of_file(
     """The checks of one file; `problems` say why it was refused, where it was."""
     refused = file.status == "kept"
     outcomes = {
-        LAYOUT: _layout(report, file, problems, refused),
+        LAYOUT: _layout(file, problems, refused),
         ROWS_RECONCILE: _reconciled(file, refused),
         REFERENCES: _references(file),
         REMOVALS_WITHIN_LIMIT: Outcome(
@@ -155,13 +155,11 @@ def of_file(
         )
 
 
-def _layout(
-    report: SyncReport, file: FileReport, problems: Sequence[str], refused: bool
-) -> Outcome:
+def _layout(file: FileReport, problems: Sequence[str], refused: bool) -> Outcome:
     if not refused:
         return Outcome(True, file.dialect)
     words = " ".join(problems) or "it could not be used; the rows of the day before stay"
-    return Outcome(False, words, {"report": dg.MetadataValue.md(report.markdown())})
+    return Outcome(False, words)
 
 
 def _reconciled(file: FileReport, refused: bool) -> Outcome:

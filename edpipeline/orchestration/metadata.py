@@ -5,6 +5,7 @@ where each column comes from. From a sync: counts and codes. Never a value of a 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
@@ -147,8 +148,18 @@ def of_landing(delivery: Delivery, source: Source, place: str, news: str) -> Met
     }
 
 
+def of_report(report: SyncReport) -> Metadata:
+    """What became of a delivery, file by file."""
+    return {
+        "status": report.status,
+        "drop_id": report.drop_id,
+        "report": dg.MetadataValue.md(report.markdown()),
+    }
+
+
 def of_table(file: FileReport, report: SyncReport, rows_now: int | None, place: str) -> Metadata:
     """What a sync made of one file and its table. `rows_now` are the district's current rows."""
+    own = replace(report, files=(file,))
     counts = {name: getattr(file, name) for name in COUNTED}
     rows = {} if rows_now is None else {"dagster/row_count": rows_now}
     return {
@@ -157,7 +168,7 @@ def of_table(file: FileReport, report: SyncReport, rows_now: int | None, place: 
         "status": report.status,
         "drop_id": report.drop_id,
         "warehouse": place,
-        "report": dg.MetadataValue.md(report.markdown()),
+        "report": dg.MetadataValue.md(own.markdown()),
     }
 
 

@@ -4,13 +4,14 @@ Days and clock times are each district's own, so the schedule itself ticks in UT
 of an hour, and asks the windows.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 import dagster as dg
 
 from edpipeline import windows
+from edpipeline.errors import EdpipelineError, Permanent, Transient
 from edpipeline.landing import drop as landing
 from edpipeline.model import Source
 from edpipeline.orchestration.partitions import day_and_district, partition_key
@@ -54,9 +55,10 @@ def window_schedule(source: Source, job: Job, open_pipeline: OpenPipeline) -> dg
     def windows_of_districts(
         context: dg.ScheduleEvaluationContext,
     ) -> list[dg.RunRequest] | dg.SkipReason:
-        tick = _Tick(context, source, open_pipeline(), context.scheduled_execution_time)
-        requests = [*tick.again(), *tick.missed()]
-        return requests or dg.SkipReason("no run failed that may succeed now; no day was missed")
+        pipeline = open_pipeline()
+        in_use = districts_in_use(pipeline, source)
+        now = context.scheduled_execution_time
+        return _Tick(context, source, pipeline, in_use, now).result()
 
     return windows_of_districts
 
@@ -68,11 +70,37 @@ class _Tick:
     context: dg.ScheduleEvaluationContext
     source: Source
     pipeline: Pipeline
+    in_use: Sequence[InUse]
     now: datetime
+    troubles: list[EdpipelineError] = field(default_factory=list)
+    """What kept this tick from judging a district, or all of them."""
+
+    def result(self) -> list[dg.RunRequest] | dg.SkipReason:
+        """Requests, or why there are none.
+
+        Trouble with one district, or with the warehouse, holds back only what hangs on it. Where
+        nothing else is to be reported it is raised: `Permanent` where any of it is.
+        """
+        requests = [*self._as_far_as_possible(self.again())]
+        requests += self._as_far_as_possible(self.missed())
+        said = "; ".join(dict.fromkeys(map(str, self.troubles)))
+        if requests and said:
+            self.context.log.warning(said)
+        if requests or not said:
+            nothing = dg.SkipReason("no run failed that may succeed now; no day was missed")
+            return requests or nothing
+        lasting = any(isinstance(trouble, Permanent) for trouble in self.troubles)
+        raise Permanent(said) if lasting else Transient(said)
+
+    def _as_far_as_possible(self, wanted: Iterator[dg.RunRequest]) -> Iterator[dg.RunRequest]:
+        try:
+            yield from wanted
+        except EdpipelineError as error:
+            self.troubles.append(error)
 
     def again(self) -> Iterator[dg.RunRequest]:
         """Runs that failed for a reason that may pass, of districts whose window is open."""
-        in_use = {one.id: one for one in districts_in_use(self.pipeline, self.source)}
+        in_use = {one.id: one for one in self.in_use}
         failed = self.context.instance.get_runs(
             dg.RunsFilter(
                 tags={FAILURE_TAG: TRANSIENT},
@@ -109,7 +137,7 @@ class _Tick:
 
     def _closed(self) -> Iterator[tuple[InUse, date, timedelta]]:
         """Districts and days whose window has closed lately, and how long ago."""
-        for one in districts_in_use(self.pipeline, self.source):
+        for one in self.in_use:
             today = windows.delivery_day(one.window, self.now)
             for day in (today - timedelta(days=1), today):
                 ago = self.now - windows.closes_at(one.window, day)
@@ -119,7 +147,11 @@ class _Tick:
     def _is_known(self, one: InUse, day: date) -> bool:
         """A district that never delivered is new: of it, a window long closed says nothing."""
         store, name = self.pipeline.store, self.source.name
-        return bool(landing.deliveries(store, one.id, name, day - BEFORE, day))
+        try:
+            return bool(landing.deliveries(store, one.id, name, day - BEFORE, day))
+        except EdpipelineError as error:
+            self.troubles.append(type(error)(f"{one.id}: {error}"))
+            return False
 
     def _is_running(self, district_id: str, day: date) -> bool:
         key = str(partition_key(district_id, day))

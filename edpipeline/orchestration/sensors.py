@@ -86,8 +86,9 @@ class _Tick:
     def result(self) -> dg.SensorResult:
         """Requests, the new cursor and what is to be said.
 
-        Raises `Permanent` where a district's account does not work, on a tick that has nothing
-        else to report: the other districts' deliveries come first, and the next tick raises.
+        Raises `Permanent` where a district's account or landing does not work, on a tick that has
+        nothing else to report: the other districts' deliveries come first, and the next tick
+        raises.
         """
         limit_pool(self.context.instance, self.pipeline.settings)
         in_use = districts_in_use(self.pipeline, self.source)
@@ -213,6 +214,8 @@ class _Tick:
                 return [], memory, "another delivery is there, and one a day is taken"
         except Transient as error:
             return [], memory, str(error)
+        except Permanent as error:
+            return [], replace(memory, trouble=str(error)), str(error)
         digest = sha256(" ".join(sorted(map(version, files))).encode()).hexdigest()[:12]
         asked = request(self.source, one.id, day, digest, Asked(files=files))
         look = memory.look.after_taking(files) if memory.look else None

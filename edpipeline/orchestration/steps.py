@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Job: TypeAlias = "UnresolvedAssetJobDefinition"
 """What `define_asset_job` makes; Dagster exports no name for it."""
-Event = dg.AssetMaterialization | dg.AssetCheckEvaluation
+Event = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation
 OpenPipeline = Callable[[], Pipeline]
 
 WAREHOUSE_POOL = "warehouse"

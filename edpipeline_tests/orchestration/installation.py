@@ -106,6 +106,11 @@ class Installation:
             os.utime(folder / name, (seconds, seconds))
         return [RemoteFile(name, len(text.encode()), seconds) for name, text in files.items()]
 
+    def damage_landing(self, district_id: str, day: date) -> None:
+        """A record of a delivery of that day that nobody can read."""
+        record = f"{ONEROSTER.name}/{district_id}/deliveries/{day}/20250909T000000000000Z-0.json"
+        self.pipeline().store.write_bytes(record, b"{")
+
     def run(self, district_id: str, day: date, asked: Asked) -> dg.ExecuteInProcessResult:
         """What the daemon does with a request."""
         wanted = request(ONEROSTER, district_id, day, "test", asked)
@@ -197,6 +202,6 @@ def installation(folder: Path) -> Iterator[Installation]:
     with (
         sftp_server(folder / "sftp", accounts) as server,
         # In memory: on a disk, recording a run takes longer than running it.
-        dg.DagsterInstance.ephemeral() as instance,
+        dg.DagsterInstance.ephemeral(tempdir=str(folder)) as instance,
     ):
         yield Installation(settings, server, instance)

@@ -60,6 +60,20 @@ def test_only_the_tables_of_the_delivery_are_materialized(at_work: Installation)
     assert {check.partition for check in checks(result).values()} == {key(district)}
 
 
+def test_the_report_of_all_files_stands_beside_what_landed(at_work: Installation) -> None:
+    district = at_work.new_district()
+    result = at_work.deliver(district, DAY, roster())
+    kind = dg.DagsterEventType.ASSET_OBSERVATION
+    [seen] = [e.asset_observation_data for e in result.all_events if e.event_type is kind]
+    observation = seen.asset_observation
+    assert observation.asset_key.to_user_string() == "landing/oneroster"
+    assert observation.partition == key(district)
+    told = str(observation.metadata["report"].value)
+    assert [f"| {name} |" in told for name in roster()] == [True] * 3
+    users = materializations(result)["roster/users"]
+    assert "classes.csv" not in str(number(users, "report"))
+
+
 def test_the_next_delivery_counts_what_changed(at_work: Installation) -> None:
     district = at_work.new_district()
     at_work.deliver(district, DAY, roster(students=20))

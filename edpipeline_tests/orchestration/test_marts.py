@@ -1,7 +1,8 @@
 """Marts follow what they read, late days and single districts included."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -32,7 +33,7 @@ class Automation:
     """What Dagster would ask for, tick by tick, of districts that nobody else knows."""
 
     definitions: dg.Definitions
-    instance: dg.DagsterInstance = field(default_factory=dg.DagsterInstance.ephemeral)
+    instance: dg.DagsterInstance
     cursor: Any = None
 
     def tick(self, mart: dg.AssetKey = STUDENTS) -> set[str]:
@@ -53,8 +54,9 @@ class Automation:
 
 
 @pytest.fixture
-def automation(at_work: Installation) -> Automation:
-    made = Automation(definitions(at_work.settings))
+def automation(at_work: Installation, tmp_path: Path) -> Automation:
+    instance = dg.DagsterInstance.ephemeral(tempdir=str(tmp_path))
+    made = Automation(definitions(at_work.settings), instance)
     made.instance.add_dynamic_partitions("districts", ["first", "second"])
     assert made.tick() == set()
     return made

@@ -6,8 +6,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from edpipeline.errors import BadConfiguration
-from edpipeline.orchestration import steps
+from edpipeline.errors import BadConfiguration, Busy, Permanent, Transient
+from edpipeline.orchestration import schedules, steps
 from edpipeline.orchestration.runs import Asked, source_job
 from edpipeline.orchestration.schedules import window_schedule
 from edpipeline_tests.orchestration.installation import (
@@ -175,6 +175,34 @@ def test_windows_close_on_the_local_clock_in_every_night(
         for minutes in (-QUARTER, timedelta(), QUARTER)
     }
     assert list(told.values()) == [[], [key(district, day)], [key(district, day)]]
+
+
+def test_a_damaged_landing_of_one_district_does_not_silence_the_others(
+    at_work: Installation,
+) -> None:
+    bad, good = at_work.new_district(), at_work.new_district()
+    at_work.deliver(good, DAY - timedelta(days=1), roster())
+    at_work.damage_landing(bad, DAY)
+    assert keys(tick(at_work, CLOSES + timedelta(hours=5))) == [key(good)]
+    at_work.list_districts(bad)
+    with pytest.raises(Permanent, match=f"{bad}: the landing is damaged"):
+        tick(at_work, CLOSES + timedelta(hours=5))
+
+
+def test_a_busy_warehouse_does_not_hold_back_what_is_to_be_tried_again(
+    at_work: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_work.new_district()
+
+    def busy(*_: object) -> None:
+        raise Busy("another load holds the warehouse")
+
+    monkeypatch.setattr(schedules, "statuses", busy)
+    with pytest.raises(Transient, match="holds the warehouse"):
+        tick(at_work, CLOSES)
+    again = dg.RunRequest(partition_key=key("lincoln"))
+    monkeypatch.setattr(schedules._Tick, "again", lambda _: iter([again]))
+    assert tick(at_work, CLOSES) == [again]
 
 
 def test_a_wrong_districts_file_fails_the_tick(at_work: Installation) -> None:

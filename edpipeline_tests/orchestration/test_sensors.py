@@ -228,6 +228,18 @@ def test_one_bad_district_does_not_stop_the_others(sensor: Sensor) -> None:
     assert asked(sensor.tick(timedelta(seconds=30))) == [key(good)]
 
 
+def test_a_damaged_landing_of_one_district_does_not_stop_the_others(sensor: Sensor) -> None:
+    bad, good = sensor.at_work.new_district(), sensor.at_work.new_district()
+    for district in (bad, good):
+        sensor.at_work.put(district, roster(), evening(DAY, -20))
+    sensor.tick()
+    sensor.at_work.damage_landing(bad, DAY)
+    second = sensor.tick()
+    assert asked(second) == [key(good)]
+    with pytest.raises(Permanent, match=f"{bad}: the landing is damaged"):
+        sensor.tick(timedelta(seconds=30))
+
+
 def test_a_district_that_is_repaired_is_looked_into_again(
     sensor: Sensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
