@@ -92,6 +92,9 @@ class DuckSession(Session):
     def lock_district(self, district_id: str) -> None:
         """The whole file is locked already."""
 
+    def lock_schema(self) -> None:
+        """The whole file is locked already."""
+
 
 class DuckWarehouse(Warehouse):
     """A DuckDB file."""

@@ -54,6 +54,10 @@ class Session(ABC):
         """Keep other loads of this district out until the transaction ends; raises `Busy`."""
 
     @abstractmethod
+    def lock_schema(self) -> None:
+        """Keep others from making tables until the transaction ends; raises `Busy`."""
+
+    @abstractmethod
     def analyze(self, table: str) -> None:
         """Refresh what the planner knows of a table that has just changed a lot."""
 

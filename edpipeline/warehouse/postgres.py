@@ -115,16 +115,20 @@ class PostgresSession(Session):
 
     def lock_district(self, district_id: str) -> None:
         """See `Session.lock_district`."""
+        self._lock(
+            f"edpipeline {district_id}", f"another load of district {district_id} is running"
+        )
+
+    def lock_schema(self) -> None:
+        """See `Session.lock_schema`. No district's key has the form of this one."""
+        self._lock("edpipeline: schema", "another process is making the tables of the warehouse")
+
+    def _lock(self, key: str, otherwise: str) -> None:
         self.run(f"set local lock_timeout = '{int(self._wait * 1000)}ms'")
         try:
-            self.run(
-                "select pg_advisory_xact_lock($key)",
-                key=zlib.crc32(f"edpipeline {district_id}".encode()),
-            )
+            self.run("select pg_advisory_xact_lock($key)", key=zlib.crc32(key.encode()))
         except psycopg.errors.LockNotAvailable:
-            raise Busy(
-                f"another load of district {district_id} is running; this one is tried again"
-            ) from None
+            raise Busy(f"{otherwise}; this one is tried again") from None
         self.run("set local lock_timeout = 0")
 
 

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from edpipeline.errors import Permanent
 from edpipeline.model import Source, Table
 from edpipeline.warehouse.engine import Session, Warehouse
 
@@ -29,12 +30,17 @@ def columns_of(table: Table) -> dict[str, tuple[str, str]]:
     return {"district_id": DISTRICT} | own | HISTORY_COLUMNS
 
 
-def table_ddl(table: Table) -> list[str]:
-    """Statements that make a history table, its view of current rows, and their comments."""
+def table_ddl(table: Table, shown: Sequence[str] = ()) -> list[str]:
+    """Statements that make a history table, its view of current rows, and their comments.
+
+    `shown` are the columns that the view has already: they keep their places and new ones come
+    after them, as `create or replace view` asks for, which keeps grants and views built on it.
+    """
     columns = columns_of(table)
     typed = ", ".join(f"{name} {kind}" for name, (kind, _) in columns.items())
-    own = ", ".join(["district_id", *(c.name for c in table.stored_columns)])
-    current = f"{table.schema}.current_{table.name}"
+    own = ["district_id", *(c.name for c in table.stored_columns), "valid_from", "drop_id", "line"]
+    listed = ", ".join(dict.fromkeys([*shown, *own]))
+    current = _current(table)
     alive = " and status <> 'tobedeleted'" if "status" in columns else ""
     about = _text(f"History of {table.file}: {table.grain}.")
     statements = [
@@ -43,8 +49,7 @@ def table_ddl(table: Table) -> list[str]:
             f"alter table {table.full_name} add column if not exists {name} {kind}"
             for name, (kind, _) in columns.items()
         ),
-        f"drop view if exists {current}",
-        f"create view {current} as select {own}, valid_from, drop_id, line"
+        f"create or replace view {current} as select {listed}"
         f" from {table.full_name} where valid_to is null{alive}",
         f"comment on table {table.full_name} is {about}",
         f"comment on view {current} is {_text(f'The rows of {table.full_name} that hold now.')}",
@@ -54,6 +59,10 @@ def table_ddl(table: Table) -> list[str]:
         for name, (_, description) in columns.items()
     ]
     return statements
+
+
+def _current(table: Table) -> str:
+    return f"{table.schema}.current_{table.name}"
 
 
 def index_ddl(table: Table) -> list[str]:
@@ -74,24 +83,74 @@ def _control_scripts(sql_folder: Path) -> list[str]:
 
 
 def prepare(warehouse: Warehouse, sources: Sequence[Source], sql_folder: Path) -> None:
-    """Create or extend every table; a warehouse that is up to date is left alone at once."""
+    """Create or extend every table; a warehouse that is up to date is left alone at once.
+
+    Raises `Permanent` where a declared column was removed or has another type than its table.
+    """
     scripts = _control_scripts(sql_folder)
     tables = [table for source in sources for table in source.tables]
-    statements = [s for table in tables for s in table_ddl(table)]
+    indexes: list[str] = []
     if warehouse.url.startswith("postgres"):
-        statements += [s for table in tables for s in index_ddl(table)]
-    fingerprint = hashlib.sha256("\n".join([*scripts, *statements]).encode()).hexdigest()
+        indexes = [s for table in tables for s in index_ddl(table)]
+    declared = [s for table in tables for s in table_ddl(table)]
+    fingerprint = hashlib.sha256("\n".join([*scripts, *declared, *indexes]).encode()).hexdigest()
     with warehouse.transaction() as session:
         if _is_prepared(session, fingerprint):
             return
+        session.lock_schema()
+        if _is_prepared(session, fingerprint):
+            return  # by another first run, which held the lock
         for schema in ["ops", "marts", *{source.schema: None for source in sources}]:
             session.run(f"create schema if not exists {schema}")
         for script in scripts:
             session.script(script)
-        for statement in statements:
+        for table in tables:
+            for statement in table_ddl(table, _shown(session, table)):
+                session.run(statement)
+        for statement in indexes:
             session.run(statement)
         session.run("delete from ops.schema_version")
         session.run("insert into ops.schema_version values ($fingerprint)", fingerprint=fingerprint)
+
+
+_TYPE_NAMES = {
+    "character varying": "varchar",
+    "double": "double precision",
+    "timestamp without time zone": "timestamp",
+}
+"""What the catalogs of the warehouses call a type, by the name that declarations use."""
+
+
+def _shown(session: Session, table: Table) -> list[str]:
+    """The columns of the table's view, if there is one; raises where they cannot stay as is."""
+    current, declared = _current(table), columns_of(table)
+    found = _types(session, table.schema, f"current_{table.name}")
+    for name, kind in found.items():
+        if name not in declared:
+            raise Permanent(
+                f"{current} has a column {name} that is not declared any more. Nothing was"
+                f" changed. If it shall go, run `drop view {current}` (noting who was granted it"
+                " and what is built on it) and start again; the history keeps the column"
+            )
+        if kind != declared[name][0]:
+            raise Permanent(
+                f"{table.full_name}.{name} is {kind} and was declared {declared[name][0]} since."
+                f" Nothing was changed. Run `drop view {current}` (noting who was granted it and"
+                f" what is built on it), `alter table {table.full_name} alter column {name} type"
+                f" {declared[name][0]}`, and start again"
+            )
+    return list(found)
+
+
+def _types(session: Session, schema: str, relation: str) -> dict[str, str]:
+    """The declared word for each column's type, in the relation's order."""
+    rows = session.rows(
+        "select column_name, lower(data_type) from information_schema.columns"
+        " where table_schema = $schema and table_name = $relation order by ordinal_position",
+        schema=schema,
+        relation=relation,
+    )
+    return {name: _TYPE_NAMES.get(kind, kind) for name, kind in rows}
 
 
 def _is_prepared(session: Session, fingerprint: str) -> bool:
