@@ -55,21 +55,37 @@ class Known:
         self.hashes = self.hashes if first.all() else self.hashes[first]
         self.lines = np.zeros(self.hashes.size, dtype=np.uint32)
 
-    def find(self, hashes: NDArray[np.int64], first_line: int) -> tuple[NDArray[np.bool_], int]:
-        """Which hashes are known, and how many of those were there before in this file."""
+    def find(
+        self, hashes: NDArray[np.int64], first_line: int
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Which hashes are known, and which of those were there before in this file."""
+        known = np.zeros(hashes.size, dtype=np.bool_)
+        repeated = np.zeros(hashes.size, dtype=np.bool_)
         if not self.hashes.size:
-            return np.zeros(hashes.size, dtype=np.bool_), 0
+            return known, repeated
         order = np.argsort(hashes)
         in_order = hashes[order]
         at = np.searchsorted(self.hashes, in_order)
         at[at == self.hashes.size] = 0
         hit = self.hashes[at] == in_order
-        places, counts = np.unique(at[hit], return_counts=True)
-        repeats = int((counts - 1).sum() + np.count_nonzero(self.lines[places]))
-        self.lines[at[hit]] = (order[hit] + first_line).astype(np.uint32)
-        known = np.zeros(hashes.size, dtype=np.bool_)
-        known[order] = hit
-        return known, repeats
+        at, rows = at[hit], order[hit]
+        places, counts = np.unique(at, return_counts=True)
+        more = places[(counts > 1) | (self.lines[places] != 0)]
+        if more.size:
+            of_more = np.isin(at, more)
+            repeated[self._repeats(at[of_more], rows[of_more])] = True
+        self.lines[at] = (rows + first_line).astype(np.uint32)
+        known[rows] = True
+        return known, repeated
+
+    def _repeats(self, at: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Of rows that stand more than once, all but the first of each in the file."""
+        in_file = np.lexsort((rows, at))
+        at, rows = at[in_file], rows[in_file]
+        again = self.lines[at] != 0
+        again[1:] |= at[1:] == at[:-1]
+        repeats: NDArray[np.int64] = rows[again]
+        return repeats
 
     def lines_of(self, hashes: NDArray[np.int64]) -> NDArray[np.uint32]:
         """Where rows of these hashes stand in today's file; 0 where they do not."""
@@ -241,17 +257,20 @@ class _Pass:
         checked = self.checked
         lines = piece.lines
         hashes = lines.hash(self.seed).reinterpret(signed=True)
-        known, repeats = checked.known.find(hashes.to_numpy(), piece.first_line)
+        known, repeated = checked.known.find(hashes.to_numpy(), piece.first_line)
         blank = (lines.is_null() | (lines == "")).to_numpy()
         wanted = pl.Series(~known & ~blank)
         checked.read += int((~blank).sum())
-        hits = int(known.sum())
-        checked.recognised += hits - repeats
+        repeats = int(repeated.sum())
+        checked.recognised += int(known.sum()) - repeats
         checked.repeats += repeats
         whole = bool(wanted.all())
         numbers = pl.int_range(
             piece.first_line, piece.first_line + lines.len(), dtype=pl.UInt32, eager=True
         )
+        if repeats:
+            again = pl.Series(repeated)
+            self._list_repeats(piece, lines.filter(again), numbers.filter(again), number)
         if not whole:
             lines, numbers, hashes = (s.filter(wanted) for s in (lines, numbers, hashes))
         self.rows(piece, lines, numbers, hashes, whole, number)
@@ -282,6 +301,18 @@ class _Pass:
         clean, odd = self._part(frame, piece.data.isascii())
         mended = self._spool_findings(odd, unreadable, number)
         self._spool_accepted(pl.concat([clean, mended]), number)
+
+    def _list_repeats(
+        self, piece: Piece, lines: pl.Series, numbers: pl.Series, number: int
+    ) -> None:
+        """Further copies of recognised rows; they are counted apart (`CheckedFile.repeats`)."""
+        frame, _ = delimited.split(
+            piece, lines, numbers, self.width, self.task.dialect.quoted, whole=False
+        )
+        frame = frame.select("line", *(pl.col(at).alias(n) for at, n in self.names.items()))
+        found = frame.select("line", self.rules.key.alias(self.task.table.key))
+        listed = self._capped(duplicates.findings_of(found, self.task.table, "duplicate_row"))
+        listed.write_parquet(self.checked.spool / f"findings-again-{number:06}.parquet")
 
     def _part(self, frame: pl.DataFrame, is_ascii: bool) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Clean rows, typed; and the others, as text."""

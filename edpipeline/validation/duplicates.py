@@ -46,8 +46,8 @@ def settle(checked: "CheckedFile", key_hashes: list[Hashes], seed: int, table: T
     excluded.write_parquet(checked.spool / "excluded.parquet")
     findings = pl.concat(
         [
-            _findings(conflicts, table, "duplicate_conflict"),
-            _findings(copies.head(1000), table, "duplicate_row"),
+            findings_of(conflicts, table, "duplicate_conflict"),
+            findings_of(copies.head(1000), table, "duplicate_row"),
         ]
     )
     findings.write_parquet(checked.spool / "findings-duplicates.parquet")
@@ -76,7 +76,8 @@ def _suspects(checked: "CheckedFile", repeated: pl.Series, seed: int, table: Tab
     return pl.concat(parts)
 
 
-def _findings(rows: pl.DataFrame, table: Table, code: str) -> pl.DataFrame:
+def findings_of(rows: pl.DataFrame, table: Table, code: str) -> pl.DataFrame:
+    """Findings about rows (`line` and the key), in the words of a code."""
     known = CODES[code]
     return rows.select(
         "line",

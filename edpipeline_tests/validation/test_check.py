@@ -111,7 +111,7 @@ def test_the_record_of_a_row_that_cannot_be_split_is_known(check_file, columns, 
 
 @pytest.mark.parametrize(
     ("line", "key"),
-    [("C1,S1,student,x", "C1:S1:student"), ("C1,S1,student", None), ("C1,S1", None)],
+    [("C1,S1,student,x", "C1:S1"), ("C1,S1,student", None), ("C1,S1", "C1:S1"), ("C1", None)],
 )
 def test_the_record_is_known_where_the_layout_has_no_key(check_file, line, key):
     columns = ("classSourcedId", "userSourcedId", "role")
@@ -287,12 +287,23 @@ def test_a_row_that_differs_in_one_character_is_not_known(check_file):
         assert (found.checked.recognised, found.checked.spooled) == (2, 1)
 
 
-def test_copies_of_known_rows_are_counted_as_repeats(check_file):
+def test_copies_of_known_rows_are_counted_and_listed(check_file):
     lines = people(5)
     first = check_file(users(lines))
     for size in (1, 40, delimited.PIECE):
         found = check_file(users([*lines, lines[0], *lines]), known=first.hashes, piece_size=size)
         assert (found.checked.recognised, found.checked.repeats) == (5, 6)
+        told = {(n, "sourced_id", "duplicate_row") for n in range(7, 13)}
+        assert set(found.findings) == told
+        assert found.record_ids[7] == "S000"
+
+
+def test_copies_of_known_rows_are_listed_up_to_a_limit(check_file, monkeypatch):
+    monkeypatch.setattr(checking, "LISTED_WARNINGS", 7)
+    lines = people(5)
+    first = check_file(users(lines))
+    found = check_file(users(lines * 5), known=first.hashes, piece_size=300)
+    assert (found.checked.repeats, found.codes) == (20, {"duplicate_row": 7})
 
 
 # Pieces.
