@@ -3,7 +3,8 @@
 Nothing is loaded here; what cannot be used as a whole is noted with its reason.
 """
 
-from collections.abc import Mapping, Sequence
+import filecmp
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -96,19 +97,39 @@ def open_delivery(
 def _unpacked(
     paths: Mapping[str, Path], scratch: Path, findings: list[FileFinding]
 ) -> dict[str, Path]:
-    """CSV files by name; a zip stands for its members."""
+    """CSV files by name; a zip stands for its members.
+
+    A file that comes loose and in a zip, or in two zips, must be the same in both.
+    """
     found: dict[str, Path] = {}
-    for place, (name, path) in enumerate(paths.items()):
-        if not name.casefold().endswith(".zip"):
+    came_in: dict[str, tuple[str, Path]] = {}
+    for package, name, path in _members(paths, scratch, findings):
+        where = f"in {package}" if package else "loose"
+        before, same_name = came_in.setdefault(name.casefold(), (where, path))
+        if same_name is path:
             found[name] = path
+        elif before == where:
+            found[name] = path  # two names that differ in case: the plan takes the right one
+        elif not filecmp.cmp(same_name, path, shallow=False):
+            text = f"{name} came twice and differs, {before} and {where}: send it once"
+            findings.append(FileFinding("file_twice", text))
+    return found
+
+
+def _members(
+    paths: Mapping[str, Path], scratch: Path, findings: list[FileFinding]
+) -> Iterator[tuple[str, str, Path]]:
+    """Zip (or ""), name and local path of every file."""
+    for number, (name, path) in enumerate(paths.items()):
+        if not name.casefold().endswith(".zip"):
+            yield "", name, path
             continue
         try:
-            extracted = archive.extract(path, scratch / f"zip-{place}")
-            for member, unpacked in extracted.files.items():
-                found.setdefault(member, unpacked)
+            extracted = archive.extract(path, scratch / f"zip-{number}")
         except BadDelivery as problem:
             findings.append(FileFinding("unsafe_archive", str(problem)))
-    return found
+            continue
+        yield from ((name, member, unpacked) for member, unpacked in extracted.files.items())
 
 
 def _look(name: str, path: Path, options: LoadOptions, looked: _Looked) -> None:

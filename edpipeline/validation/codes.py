@@ -363,6 +363,13 @@ _ALL = (
         "Send users.csv, classes.csv and enrollments.csv.",
     ),
     Code(
+        "file_twice",
+        "delivery",
+        "error",
+        "A file came more than once, and not the same.",
+        "Send every file once: loose, or in one zip.",
+    ),
+    Code(
         "unsafe_archive",
         "delivery",
         "error",

@@ -385,3 +385,49 @@ def test_a_rebuild_of_a_lost_warehouse_knows_what_was_approved(careful):
     careful.load(0)
     careful.load(1)
     assert careful.state() == before
+
+
+def test_a_file_that_comes_twice_and_differs_refuses_the_delivery(district):
+    roster = package(rows(8))
+    loose = files(roster, ONEROSTER_1_1)
+    district.night(0, {"roster.zip": zipped(loose)})
+    before = district.state()
+    other = files(package(rows(9)), ONEROSTER_1_1)
+    twice: list[tuple[dict[str, bytes], str]] = [
+        ({"users.csv": other["users.csv"], "roster.zip": zipped(loose)}, "in roster.zip and loose"),
+        ({"a.zip": zipped(loose), "b.zip": zipped(other)}, "in a.zip and in b.zip"),
+        ({"USERS.CSV": other["users.csv"], "roster.zip": zipped(loose)}, "loose and in"),
+    ]
+    for night, (delivered, told) in enumerate(twice, start=1):
+        report = district.night(night, delivered)
+        assert report.status == "refused"
+        assert told in report.message
+        assert district.findings("file_twice")
+        assert district.state() == before
+    report = district.night(9, {"users.csv": loose["users.csv"], "roster.zip": zipped(loose)})
+    assert report.status == "loaded"
+    assert district.state() == before
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"PK\x03\x04 cut off", "damaged"),
+        (zipped({"a/users.csv": b"x", "b/users.csv": b"x"}), "folders"),
+        (zipped({"../users.csv": b"x"}), "leads out"),
+        (zipped({"users.csv": b"\x00" * (40 << 20)}), "times its size"),
+        (zipped({"inner.zip": zipped({"users.csv": b"x"})}), "itself an archive"),
+        (zipped({}), "no file"),
+    ],
+    ids=["damaged", "folders", "path", "bomb", "nested", "empty"],
+)
+def test_a_zip_that_is_not_safe_refuses_the_delivery(district, content, told):
+    district.night(0, files(rows(8)))
+    before = district.state()
+    report = district.night(1, {"roster.zip": content})
+    assert report.status == "refused"
+    assert told in report.message
+    assert [f[3] for f in district.findings() if f[0] is None and f[3] != "not_oneroster"] == [
+        "unsafe_archive"
+    ]
+    assert district.state() == before

@@ -24,7 +24,7 @@ STABLE = {
     *("extra_columns", "renamed_columns", "optional_columns_missing", "fallback_encoding"),
     *("no_final_line_end", "unchecked_reference", "file_name_case", "ids_replaced"),
     *("manifest_wrong", "unknown_file", "not_oneroster", "unsafe_archive", "unknown_version"),
-    "first_delivery_unusable",
+    *("first_delivery_unusable", "file_twice"),
 }
 """Districts filter on these: none may go, or come to mean another thing."""
 
