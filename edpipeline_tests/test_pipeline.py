@@ -54,6 +54,16 @@ def test_what_has_landed_is_not_taken_again_by_somebody_without_memory(home: Hom
     assert len(deliveries(home.pipeline.store, "lincoln", "oneroster")) == 1
 
 
+def test_the_same_bytes_sent_again_are_known_as_taken_on_the_day_after(home: Home) -> None:
+    day = timedelta(days=1)
+    found = []
+    for age_seconds, at in ((7200, now()), (3600, now() + day), (None, now() + 2 * day)):
+        if age_seconds:
+            home.send(files(rows()), age_seconds)
+        found.append(home.again().pipeline.deliver("lincoln", at, None, 1, AT_ONCE).verdict)
+    assert found == [Verdict.READY, Verdict.READY, Verdict.NOTHING_NEW]
+
+
 def test_waiting_ends_when_the_files_stay_as_they_are(home: Home) -> None:
     home.send(files(rows()), age_seconds=30)
     seen: list[str] = []

@@ -10,8 +10,11 @@ district and source, a calendar day, an instant. In the store, for each source a
     <source>/<district>/approvals/<drop_id>-<what>.json           one for each decision
 
 A drop without its drop.json was interrupted: it has no delivery, so readers do not see it, and
-landing the same bytes again completes it. Names given by the sender live inside drop.json only;
-the names of the stored files are ours.
+landing the same bytes again completes it. Names given by the sender live inside these records
+only; the names of the stored files are ours.
+
+The same bytes may be written anew over there: drop.json keeps the times of the first coming, and
+each delivery those of its own.
 """
 
 import hashlib
@@ -53,7 +56,7 @@ class DropFile:
 
 @dataclass(frozen=True)
 class Drop:
-    """One arrival: its files in the order of their names."""
+    """One arrival: its files in the order of their names. Their times are those of one coming."""
 
     drop_id: str
     district_id: str
@@ -101,8 +104,9 @@ def land(
 ) -> Delivery:
     """Writes down what arrived, unchanged, and gives back its delivery.
 
-    Landing the same bytes again on the same day gives the delivery already recorded. Only when
-    other bytes were delivered in between is it a new one: the district took the others back.
+    Landing the same files again on the same day gives the delivery already recorded. It is a new
+    one where other bytes were delivered in between, because the district took those back; and
+    where the same bytes were written anew, so that their new times are known as taken.
     `received_at` must carry a time zone; `origin` says where it came from and is shown to
     people, so it holds no secret.
 
@@ -112,9 +116,7 @@ def land(
     received_at = _utc(received_at)
     drop, paths = _describe(district_id, source, files)
     root = f"{_root(source, district_id)}/drops/{drop.drop_id}"
-    if store.exists(f"{root}/drop.json"):
-        drop = _read_drop(store, source, district_id, drop.drop_id)
-    else:
+    if not store.exists(f"{root}/drop.json"):
         for number, (file, path) in enumerate(zip(drop.files, paths, strict=True), 1):
             store.write_file(f"{root}/{stored_name(number, file.name)}", path, file.sha256)
         store.write_bytes(f"{root}/drop.json", _json(asdict(drop)))
@@ -122,10 +124,14 @@ def land(
     delivery = Delivery(drop, day, received_at, origin)
     for before in reversed(deliveries(store, district_id, source, day, day)):
         if before.received_at <= received_at:
-            if before.drop.drop_id == drop.drop_id:
+            if before.drop == drop:
                 return before
             break
-    coming = {"day": day, "received_at": received_at, "origin": origin}
+    files_of_it = [
+        {"name": file.name, "size": file.size, "modified_at": file.modified_at}
+        for file in drop.files
+    ]
+    coming = {"day": day, "received_at": received_at, "origin": origin, "files": files_of_it}
     of_drop = {"drop_id": drop.drop_id, "district_id": district_id, "source": source}
     store.write_bytes(_delivery_key(delivery), _json(of_drop | coming))
     return delivery
@@ -311,6 +317,10 @@ def _read_delivery(store: Store, key: str) -> Delivery:
         drop = _read_drop(store, data["source"], data["district_id"], data["drop_id"])
     except NotFound as error:
         raise _damaged(key, store, "names a drop that is gone") from error
+    # Records of older versions have no files: for them the times of the first coming hold.
+    times = {file["name"]: _instant(file["modified_at"]) for file in data.get("files", [])}
+    files = (replace(f, modified_at=times.get(f.name, f.modified_at)) for f in drop.files)
+    drop = replace(drop, files=tuple(files))
     received_at = datetime.fromisoformat(data["received_at"])
     return Delivery(drop, date.fromisoformat(data["day"]), received_at, data["origin"])
 

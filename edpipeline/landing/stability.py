@@ -163,7 +163,10 @@ def version(file: RemoteFile) -> str:
 
 
 def files_taken(drops: Iterable[Drop]) -> tuple[RemoteFile, ...]:
-    """The remote files these drops were made of, to remember them when a cursor was lost."""
+    """The remote files these drops were made of, to remember them when a cursor was lost.
+
+    Each drop is that of a delivery, which knows when its own files were written.
+    """
     return tuple(
         RemoteFile(file.name, file.size, int(file.modified_at.timestamp()))
         for drop in drops

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -29,6 +30,7 @@ from edpipeline.landing.store import FolderStore, Store
 
 DAY = date(2026, 8, 4)
 NOON = datetime(2026, 8, 4, 12, tzinfo=UTC)
+WRITTEN = datetime(2026, 8, 4, 1, 2, 3, tzinfo=UTC)
 FILES = {"users.csv": b"sourcedId\n007\n", "classes.csv": b"sourcedId\n", "enrollments.csv": b""}
 
 Lander = Callable[..., Delivery]
@@ -50,18 +52,20 @@ def lander(tmp_path: Path) -> Lander:
         day: date = DAY,
         source: str = "oneroster",
         district_id: str = "lincoln",
+        written: datetime = WRITTEN,
     ) -> Delivery:
-        return land(store, district_id, source, day, arrived(tmp_path, contents), at, "a test")
+        files = arrived(tmp_path, contents, written)
+        return land(store, district_id, source, day, files, at, "a test")
 
     return land_contents
 
 
-def arrived(folder: Path, contents: dict[str, bytes]) -> list[Arrived]:
+def arrived(folder: Path, contents: dict[str, bytes], written: datetime = WRITTEN) -> list[Arrived]:
     files = []
     for number, (name, content) in enumerate(contents.items()):
         path = folder / f"incoming-{number}"
         path.write_bytes(content)
-        files.append(Arrived(name, path, datetime(2026, 8, 4, 1, 2, 3, tzinfo=UTC)))
+        files.append(Arrived(name, path, written))
     return files
 
 
@@ -71,7 +75,7 @@ def test_what_landed_is_opened_again_byte_for_byte(store: Store, lander: Lander)
         assert {name: path.read_bytes() for name, path in paths.items()} == FILES
     assert deliveries(store, "lincoln", "oneroster") == [delivery]
     assert [file.name for file in delivery.drop.files] == sorted(FILES)
-    assert delivery.drop.files[2].modified_at == datetime(2026, 8, 4, 1, 2, 3, tzinfo=UTC)
+    assert delivery.drop.files[2].modified_at == WRITTEN
 
 
 def test_the_layout_of_the_store_is_the_one_documented(
@@ -131,6 +135,37 @@ def test_the_same_bytes_on_another_day_are_the_same_drop_delivered_again(
     assert second.drop == first.drop
     assert deliveries(folder_store, "lincoln", "oneroster") == [first, second]
     assert len([key for key in folder_store.list() if key.endswith("drop.json")]) == 1
+
+
+def test_each_delivery_knows_when_its_own_files_were_written(store: Store, lander: Lander) -> None:
+    later = NOON + timedelta(days=1)
+    first = lander(store, FILES)
+    second = lander(store, FILES, at=later, day=later.date(), written=later)
+    assert second.drop.drop_id == first.drop.drop_id
+    assert {file.modified_at for file in second.drop.files} == {later}
+    assert deliveries(store, "lincoln", "oneroster") == [first, second]
+
+
+def test_the_same_bytes_written_anew_on_a_day_are_delivered_again(
+    folder_store: FolderStore, lander: Lander
+) -> None:
+    later = NOON + timedelta(hours=1)
+    first = lander(folder_store, FILES)
+    second = lander(folder_store, FILES, at=later, written=later)
+    assert lander(folder_store, FILES, at=later + timedelta(hours=1), written=later) == second
+    assert deliveries(folder_store, "lincoln", "oneroster") == [first, second]
+
+
+def test_a_delivery_recorded_without_its_files_has_the_times_of_its_drop(
+    folder_store: FolderStore, lander: Lander
+) -> None:
+    delivery = lander(folder_store, FILES)
+    [path] = (folder_store.folder / "oneroster/lincoln/deliveries").rglob("*.json")
+    record = json.loads(path.read_text())
+    del record["files"]
+    path.chmod(0o600)
+    path.write_text(json.dumps(record))
+    assert deliveries(folder_store, "lincoln", "oneroster") == [delivery]
 
 
 def test_bytes_that_come_back_after_others_on_a_day_are_delivered_anew(
