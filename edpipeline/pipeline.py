@@ -35,9 +35,9 @@ from edpipeline.landing.stability import (
 )
 from edpipeline.landing.store import Store, open_store
 from edpipeline.loading.load import Progress
-from edpipeline.loading.scratch import scratch_folder
 from edpipeline.loading.sync import Sync
 from edpipeline.model import Source
+from edpipeline.scratch import scratch_folder
 from edpipeline.settings import Settings, secret
 from edpipeline.warehouse.engine import Warehouse, open_warehouse
 from edpipeline.warehouse.schema import prepare
@@ -88,7 +88,7 @@ class Pipeline:
     @cached_property
     def store(self) -> Store:
         """The landing; raises BadConfiguration. Nothing is connected yet."""
-        return open_store(self.settings.landing)
+        return open_store(self.settings.landing, self.settings.scratch)
 
     @cached_property
     def warehouse(self) -> Warehouse:
@@ -238,7 +238,9 @@ class Pipeline:
         progress("refilling the tables for analysts")
         refill_district(self.warehouse, settings.sql, district_id)
         progress("publishing the tables for analysts")
-        publish_district(self.warehouse, settings.published, settings.sql, district_id)
+        publish_district(
+            self.warehouse, settings.published, settings.sql, district_id, settings.scratch
+        )
 
     def check(self, district_id: str, progress: Progress = silent) -> list[CheckResult]:
         """Whether everything a district's sync needs is right, and what to do where it is not."""

@@ -16,8 +16,8 @@ from edpipeline.loading.findings import gather
 from edpipeline.loading.load import FileOutcome, Outcome, Progress, Request
 from edpipeline.loading.options import LoadOptions
 from edpipeline.loading.report import FileReport, SyncReport
-from edpipeline.loading.scratch import scratch_folder
 from edpipeline.model import Source
+from edpipeline.scratch import scratch_folder
 from edpipeline.validation.check import FileFinding
 from edpipeline.warehouse.engine import Warehouse, open_warehouse
 from edpipeline.warehouse.schema import prepare

@@ -10,7 +10,6 @@ import hashlib
 import io
 import os
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -36,6 +35,7 @@ from edpipeline.landing.store import (
     plain_disk_errors,
     require_hash,
 )
+from edpipeline.scratch import scratch_folder
 
 S3_PART = 64 << 20
 """Bytes in one request; a larger file goes up in parts of this size (S3 takes 10,000)."""
@@ -49,8 +49,11 @@ class _ConditionUnknown(Permanent):
     """This service does not know If-None-Match on a write."""
 
 
-def open_s3(bucket: str, path: str, query: str) -> "S3Store":
-    """The store named by the parts of an `s3://` url. Raises BadConfiguration."""
+def open_s3(bucket: str, path: str, query: str, scratch: Path | None = None) -> "S3Store":
+    """The store named by the parts of an `s3://` url; downloads lie in `scratch`.
+
+    Raises BadConfiguration.
+    """
     if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,62}", bucket):
         raise BadConfiguration(
             "an S3 landing store is written s3://bucket/prefix; credentials come from the "
@@ -67,7 +70,7 @@ def open_s3(bucket: str, path: str, query: str) -> "S3Store":
     prefix = path.strip("/")
     if prefix:
         checked_key(prefix)
-    return S3Store(bucket, prefix, endpoint or None)
+    return S3Store(bucket, prefix, endpoint or None, scratch)
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,7 @@ class S3Store:
     bucket: str
     prefix: str = ""
     endpoint_url: str | None = None
+    scratch: Path | None = None
 
     def write_bytes(self, key: str, data: bytes) -> None:
         """Write the bytes once; see Store."""
@@ -97,9 +101,9 @@ class S3Store:
 
     @contextmanager
     def local_copy(self, key: str) -> Iterator[Path]:
-        """A download into a temporary folder that is removed afterwards; see Store."""
-        with tempfile.TemporaryDirectory(prefix="edpipeline-") as folder:
-            path = Path(folder, checked_key(key).rpartition("/")[2])
+        """A download into a scratch folder that is removed afterwards; see Store."""
+        with scratch_folder(self.scratch) as folder:
+            path = folder / checked_key(key).rpartition("/")[2]
             with self._calling(key), plain_disk_errors(path.parent):
                 self._client.download_file(self.bucket, self._at(key)["Key"], str(path))
             yield path

@@ -61,18 +61,19 @@ class Store(Protocol):
         """Where this store is, in words that may be shown and logged."""
 
 
-def open_store(url: str) -> Store:
+def open_store(url: str, scratch: Path | None = None) -> Store:
     """The store at `url`: a path, `file:///path` or `s3://bucket/prefix`. Connects to nothing.
 
     S3 takes its credentials, region and endpoint from boto3's usual environment;
-    `?endpoint_url=http://host:port` names another S3-compatible service.
+    `?endpoint_url=http://host:port` names another S3-compatible service. What is downloaded lies in
+    a folder in `scratch` while it is read.
     Raises BadConfiguration. The message never repeats the url, which may hold a secret.
     """
     parts = urlsplit(url)
     if url.startswith("s3://"):
         from edpipeline.landing.s3 import open_s3
 
-        return open_s3(parts.netloc, parts.path, parts.query)
+        return open_s3(parts.netloc, parts.path, parts.query, scratch)
     if url.startswith("file://"):
         if parts.netloc not in ("", "localhost") or parts.query or not parts.path:
             raise BadConfiguration("a landing folder is written file:///absolute/path")

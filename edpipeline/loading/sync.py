@@ -18,8 +18,8 @@ from edpipeline.loading import history
 from edpipeline.loading.load import Outcome, Progress, Request, load
 from edpipeline.loading.options import LoadOptions
 from edpipeline.loading.report import SyncReport
-from edpipeline.loading.scratch import scratch_folder
 from edpipeline.model import Source
+from edpipeline.scratch import scratch_folder
 from edpipeline.warehouse.engine import Session, Warehouse
 
 

@@ -87,7 +87,9 @@ def _deps(mart: Mart, sources: Sequence[Source]) -> list[dg.AssetDep]:
 def _refill(pipeline: Pipeline, marts: Sequence[Mart], district_id: str) -> Iterator[Event]:
     settings = pipeline.settings
     rows = refill_district(pipeline.warehouse, settings.sql, district_id)
-    sizes = publish_district(pipeline.warehouse, settings.published, settings.sql, district_id)
+    sizes = publish_district(
+        pipeline.warehouse, settings.published, settings.sql, district_id, settings.scratch
+    )
     kinds = _kinds(pipeline)
     for mart in marts:
         yield dg.AssetMaterialization(

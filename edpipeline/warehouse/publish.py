@@ -34,6 +34,7 @@ from filelock import FileLock, Timeout
 from edpipeline.errors import BadConfiguration, Busy
 from edpipeline.landing.s3 import S3Store, open_s3
 from edpipeline.landing.store import plain_disk_errors
+from edpipeline.scratch import scratch_folder
 from edpipeline.warehouse.engine import Warehouse
 from edpipeline.warehouse.marts import Mart, marts, require_made
 
@@ -63,9 +64,15 @@ class _Target(Protocol):
 
 
 def publish_district(
-    warehouse: Warehouse, published: str, sql_folder: Path, district_id: str
+    warehouse: Warehouse,
+    published: str,
+    sql_folder: Path,
+    district_id: str,
+    scratch: Path | None = None,
 ) -> dict[str, int]:
     """Publish every mart of one district to a folder or `s3://bucket/prefix`; bytes by mart.
+
+    Files on their way to S3 lie in a folder in `scratch`.
 
     Killed at any instant, readers see all marts as before or all as after. Raises
     `BadConfiguration` for a place that cannot be one, `NotFound` where the marts were never
@@ -74,7 +81,7 @@ def publish_district(
     """
     found = marts(sql_folder)
     sizes: dict[str, int] = {}
-    with _target(published) as target, warehouse.transaction() as session:
+    with _target(published, scratch) as target, warehouse.transaction() as session:
         session.lock_district(_checked(district_id))
         require_made(session, found)
         parts: dict[str, Path] = {}
@@ -126,12 +133,12 @@ def _checked(district_id: str) -> str:
 
 
 @contextmanager
-def _target(published: str) -> Iterator[_Target]:
+def _target(published: str, scratch: Path | None = None) -> Iterator[_Target]:
     if published.startswith("s3://"):
         parts = urlsplit(published)
         store = open_s3(parts.netloc, parts.path, parts.query)
-        with tempfile.TemporaryDirectory(prefix="edpipeline-publish-") as scratch:
-            yield _Bucket(store.bucket, store.prefix, store.endpoint_url, Path(scratch))
+        with scratch_folder(scratch) as folder:
+            yield _Bucket(store.bucket, store.prefix, store.endpoint_url, parts=folder)
         return
     root = Path(published.removeprefix("file://")).absolute()
     if "://" in str(published).removeprefix("file://") or any(sign in str(root) for sign in "*?[]"):
@@ -217,11 +224,11 @@ class _Folder:
 class _Bucket(S3Store):
     """An S3 prefix whose keys are written again and again, unlike those of landing."""
 
-    scratch: Path = Path()
+    parts: Path = Path()
 
     def part(self, name: str) -> Path:
         """A file in the scratch folder."""
-        return self.scratch / f"{name.partition('/')[0]}.parquet"
+        return self.parts / f"{name.partition('/')[0]}.parquet"
 
     def show(self, part: Path, name: str) -> None:
         """One upload."""
@@ -256,6 +263,8 @@ def _write_analyst_file(root: Path, found: Sequence[Mart]) -> None:
         paths = [path for last in newest for path in last]
         if paths:
             statements += _view(mart, paths)
+    for left_behind in root.glob(".analyst-*"):  # by a killed publish: we hold the lock
+        shutil.rmtree(left_behind, ignore_errors=True)
     scratch = Path(tempfile.mkdtemp(prefix=".analyst-", dir=root))
     try:
         with duckdb.connect(str(scratch / ANALYST)) as connection:
