@@ -8,6 +8,7 @@ one. The lock says who lives, because process numbers mean nothing to another co
 shares the parent.
 """
 
+import errno
 import fcntl
 import os
 import shutil
@@ -17,10 +18,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import polars as pl
+
+from edpipeline.errors import Transient
+
 PREFIX = "edpipeline-scratch-"
 OWNER = "owner"
 YOUNG_SECONDS = 10.0
 """A folder this young may not have been locked yet by who made it."""
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -28,22 +35,43 @@ def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
     """A folder that only this user can read, removed when the block ends.
 
     It lies in `parent`, which is made where it is not there, or where the system keeps temporary
-    files.
+    files. Raises `Transient` where its disk is full.
     """
     base = parent or Path(tempfile.gettempdir())
-    base.mkdir(parents=True, exist_ok=True)
-    _sweep(base)
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
+    with _full_disk_told(base):
+        base.mkdir(parents=True, exist_ok=True)
+        _sweep(base)
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
+        try:
+            with (folder / OWNER).open("wb") as owner:
+                # Where locks do not work, nobody gets this one, and the folder is left alone.
+                with suppress(OSError):
+                    fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                files = folder / "files"
+                files.mkdir(mode=0o700)
+                yield files
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _full_disk_told(base: Path) -> Iterator[None]:
     try:
-        with (folder / OWNER).open("wb") as owner:
-            # Where locks do not work, nobody gets this one, and the folder is left alone.
-            with suppress(OSError):
-                fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            files = folder / "files"
-            files.mkdir(mode=0o700)
-            yield files
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        yield
+    except (OSError, pl.exceptions.PolarsError) as error:
+        if not _is_full_disk(error):
+            raise
+        raise Transient(
+            f"the disk of {base} is full; nothing was changed. Free some space, or set"
+            " EDPIPELINE_SCRATCH to a larger disk; it is tried again"
+        ) from None
+
+
+def _is_full_disk(error: Exception) -> bool:
+    """polars tells the operating system's error in words only."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in FULL
+    return any(f"os error {number}" in str(error) for number in FULL)
 
 
 def _sweep(base: Path) -> None:

@@ -1,5 +1,6 @@
 """A scratch folder goes with its process, however that ends, and never before."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -8,9 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from edpipeline import scratch
+from edpipeline.errors import Transient
 from edpipeline.scratch import OWNER, PREFIX, YOUNG_SECONDS, scratch_folder
 
 HOLDER = """
@@ -90,3 +93,21 @@ def test_nothing_but_this_users_folders_is_removed(
     monkeypatch.setattr(scratch.os, "getuid", lambda: 1 + owner)
     with scratch_folder(tmp_path):
         assert folder.exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        pl.exceptions.ComputeError("No space left on device (os error 28)"),
+    ],
+)
+def test_a_full_disk_is_tried_again(tmp_path: Path, error: Exception) -> None:
+    with pytest.raises(Transient, match="EDPIPELINE_SCRATCH"), scratch_folder(tmp_path):
+        raise error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_errors_of_the_system_are_left_as_they_are(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), scratch_folder(tmp_path) as folder:
+        (folder / "nothing").read_bytes()
