@@ -434,6 +434,12 @@ def test_a_refused_delivery_exits_with_1(home: Home) -> None:
     assert "users.csv is empty: export it again" in output
 
 
+def test_a_refused_file_of_a_delivery_exits_with_1(synced: Home) -> None:
+    synced.send(files(rows(students=60)) | {"users.csv": b""})
+    output = run("sync", code=1).output
+    assert "users.csv is empty: export it again" in output
+
+
 def test_what_landed_and_was_not_loaded_is_loaded_by_the_next_sync(home: Home) -> None:
     home.send(files(rows()))
     pipeline = home.pipeline
@@ -468,6 +474,32 @@ def test_history_can_be_narrowed(synced: Home) -> None:
     assert "nothing came" in missed
     assert drop not in missed
     assert "No such sync" in run("history", "--source", "nwea_map").output
+
+
+def test_history_shows_what_became_of_a_day_that_was_loaded_again(
+    synced: Home, tmp_path: Path
+) -> None:
+    drops = []
+    for ago, students in ((2, 40), (1, 39)):
+        delivery = folder_of(tmp_path, files(rows(students=students)))
+        run("sync", "-d", "lincoln", "--from", delivery, "--day", TODAY - timedelta(days=ago))
+        drops.append(drop_of(synced))
+    waiting = run("history").output
+    assert all(f"edpipeline approve {drop} " in " ".join(waiting.split()) for drop in drops)
+    run("approve", drops[0], "--by", "Ada")
+    history = run("history").output
+    latest = next(line for line in history.splitlines() if str(TODAY - timedelta(days=1)) in line)
+    assert "completed" in latest
+    assert "edpipeline approve" not in " ".join(history.split())
+
+
+def test_rebuild_goes_on_with_the_districts_after_one_in_trouble(synced: Home) -> None:
+    synced.list_districts(synced.lincoln() | {"id": "grant"}, synced.lincoln())
+    record = f"oneroster/grant/deliveries/{TODAY}/20260801T000000000000Z-0.json"
+    synced.pipeline.store.write_bytes(record, b"{")
+    result = run("rebuild", code=1)
+    assert "grant: the landing is damaged" in result.stderr
+    assert "lincoln: days that landed 1, of these loaded 1" in result.output
 
 
 def test_rebuild_gives_the_tables_back_from_landing(synced: Home) -> None:

@@ -45,14 +45,19 @@ def history(
     days: Annotated[int, typer.Option(min=1, metavar="N", help="How many days back.")] = 14,
     status: Annotated[Status | None, typer.Option(help="Only syncs that ended so.")] = None,
 ) -> None:
-    """Show the syncs of the last days: when, how they ended, and what is to be done."""
+    """Show the syncs of the last days: when, how they ended, and what is to be done.
+
+    A day that was loaded again because of an earlier one shows what it came to last.
+    """
     pipeline = open_pipeline()
     if district:
         pipeline.district(district)
     with pipeline.warehouse.transaction() as session:
         reports = load_reports(
             session,
-            "delivery_day >= $first and replay_of is null"
+            "delivery_day >= $first and (replay_of is null or sync_id in"
+            " (select max(sync_id) from ops.sync_history"
+            " group by district_id, source, delivery_day))"
             " and ($district = '' or district_id = $district)"
             " and ($source = '' or source = $source) and ($status = '' or status = $status)",
             first=datetime.now(UTC).date() - timedelta(days=days),

@@ -2,6 +2,7 @@
 
 import getpass
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from enum import StrEnum
@@ -132,22 +133,15 @@ def sync(
 
     With --day, loads again what has landed for that day; with --from, what is in that folder is
     the delivery.
+
+    Exits with 1 where the delivery, or a file of it, was refused.
     """
     pipeline = open_pipeline()
     districts = chosen(pipeline, district)
     if folder is not None and len(districts) != 1:
         raise typer.BadParameter("--from needs --district: whose delivery is it?")
-    codes = []
-    for each in districts:
-        try:
-            codes.append(_sync_one(pipeline, each, day.date() if day else None, folder))
-        except EdpipelineError as error:
-            if len(districts) == 1:
-                raise
-            terminal.complain(f"{each.id}: {error}")
-            codes.append(exit_code(error))
-    if any(codes):
-        raise typer.Exit(ACT if ACT in codes else LATER)
+    target = day.date() if day else None
+    _for_each(districts, lambda each: _sync_one(pipeline, each, target, folder))
 
 
 def approve(
@@ -185,13 +179,32 @@ def rebuild(district: OneDistrict = None) -> None:
     Gives the same tables back, with all that was approved; for a new warehouse, or a lost one.
     """
     pipeline = open_pipeline()
-    for each in chosen(pipeline, district):
-        with terminal.working(f"rebuilding {each.id}") as progress:
-            today = pipeline.delivery_day(each.id, datetime.now(UTC))
-            reports = pipeline.sync(each.id, today, progress).rebuild()
-            pipeline.refill(each.id, progress)
-        loaded = sum(report.applied for report in reports)
-        terminal.say(f"{each.id}: days that landed {len(reports)}, of these loaded {loaded}.")
+    _for_each(chosen(pipeline, district), lambda each: _rebuild_one(pipeline, each))
+
+
+def _for_each(districts: Sequence[District], act: Callable[[District], int]) -> None:
+    """Act for each district, whatever becomes of the others; exits with the gravest code."""
+    codes = []
+    for each in districts:
+        try:
+            codes.append(act(each))
+        except EdpipelineError as error:
+            if len(districts) == 1:
+                raise
+            terminal.complain(f"{each.id}: {error}")
+            codes.append(exit_code(error))
+    if any(codes):
+        raise typer.Exit(ACT if ACT in codes else LATER)
+
+
+def _rebuild_one(pipeline: Pipeline, district: District) -> int:
+    with terminal.working(f"rebuilding {district.id}") as progress:
+        today = pipeline.delivery_day(district.id, datetime.now(UTC))
+        reports = pipeline.sync(district.id, today, progress).rebuild()
+        pipeline.refill(district.id, progress)
+    loaded = sum(report.applied for report in reports)
+    terminal.say(f"{district.id}: days that landed {len(reports)}, of these loaded {loaded}.")
+    return 0
 
 
 def _sync_one(pipeline: Pipeline, district: District, day: date | None, folder: Path | None) -> int:
@@ -218,7 +231,8 @@ def _sync_one(pipeline: Pipeline, district: District, day: date | None, folder: 
         if report.applied:
             pipeline.refill(district.id, progress)
     terminal.show_report(report)
-    return ACT if report.status == "refused" else 0
+    refused = report.status == "refused" or any(file.status == "kept" for file in report.files)
+    return ACT if refused else 0
 
 
 def _code_of(verdict: Verdict) -> int:
