@@ -24,8 +24,8 @@ from edpipeline.errors import Transient
 
 PREFIX = "edpipeline-scratch-"
 OWNER = "owner"
-YOUNG_SECONDS = 10.0
-"""A folder this young may not have been locked yet by who made it."""
+NEW_SECONDS = 10.0
+"""A folder gets its name once it is locked; until then, for so long, it is nobody's to remove."""
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -41,17 +41,19 @@ def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
     with _full_disk_told(base):
         base.mkdir(parents=True, exist_ok=True)
         _sweep(base)
-        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
+        new = Path(tempfile.mkdtemp(prefix=f".{PREFIX}", dir=base))
+        folder = new.with_name(new.name.removeprefix("."))
         try:
-            with (folder / OWNER).open("wb") as owner:
+            with (new / OWNER).open("wb") as owner:
                 # Where locks do not work, nobody gets this one, and the folder is left alone.
                 with suppress(OSError):
                     fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                files = folder / "files"
-                files.mkdir(mode=0o700)
-                yield files
+                (new / "files").mkdir(mode=0o700)
+                new.rename(folder)
+                yield folder / "files"
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            for either in (new, folder):
+                shutil.rmtree(either, ignore_errors=True)
 
 
 @contextmanager
@@ -75,10 +77,10 @@ def _is_full_disk(error: Exception) -> bool:
 
 
 def _sweep(base: Path) -> None:
-    for folder in base.glob(f"{PREFIX}*"):
+    for folder in [*base.glob(f"{PREFIX}*"), *base.glob(f".{PREFIX}*")]:
         # Whatever fails here belongs to somebody, or is being removed by another sweep.
         with suppress(OSError):
-            if _is_ours(folder) and _is_left_behind(folder):
+            if _is_ours(folder) and not _is_new(folder) and _is_left_behind(folder):
                 shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -86,9 +88,12 @@ def _is_ours(folder: Path) -> bool:
     return not folder.is_symlink() and folder.stat().st_uid == os.getuid()
 
 
+def _is_new(folder: Path) -> bool:
+    age = time.time() - folder.stat().st_mtime
+    return folder.name.startswith(".") and age < NEW_SECONDS
+
+
 def _is_left_behind(folder: Path) -> bool:
-    if time.time() - folder.stat().st_mtime < YOUNG_SECONDS:
-        return False
     try:
         with (folder / OWNER).open("rb+") as owner:
             fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -14,7 +14,7 @@ import pytest
 
 from edpipeline import scratch
 from edpipeline.errors import Transient
-from edpipeline.scratch import OWNER, PREFIX, YOUNG_SECONDS, scratch_folder
+from edpipeline.scratch import NEW_SECONDS, OWNER, PREFIX, scratch_folder
 
 HOLDER = """
 import sys, time
@@ -29,19 +29,18 @@ with scratch_folder(Path(sys.argv[1])) as folder:
 
 @contextmanager
 def held_elsewhere(parent: Path) -> Iterator[tuple[subprocess.Popen[str], Path]]:
-    """Another process with a scratch folder there, made a while ago."""
+    """Another process with a scratch folder there."""
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(parent)], stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout
         folder = Path(process.stdout.readline().strip())
-        grow_old(folder.parent)
         yield process, folder
         process.kill()
 
 
 def grow_old(folder: Path) -> None:
-    then = time.time() - 2 * YOUNG_SECONDS
+    then = time.time() - 2 * NEW_SECONDS
     os.utime(folder, (then, then))
 
 
@@ -65,22 +64,21 @@ def test_what_a_killed_process_left_is_removed_and_what_a_running_one_has_is_not
             assert not folder.parent.exists()
 
 
-def test_a_folder_that_is_not_locked_yet_is_left_while_it_is_young(tmp_path: Path) -> None:
-    young, old, other = (tmp_path / name for name in (f"{PREFIX}a", f"{PREFIX}b", "edpipeline-c"))
-    for folder in (young, old, other):
+def test_a_folder_that_is_not_locked_yet_is_left_while_it_is_new(tmp_path: Path) -> None:
+    names = (f".{PREFIX}a", f".{PREFIX}b", "edpipeline-c")
+    new, old, other = (tmp_path / name for name in names)
+    for folder in (new, old, other):
         folder.mkdir()
     grow_old(old)
     grow_old(other)
     with scratch_folder(tmp_path):
-        assert [folder.exists() for folder in (young, old, other)] == [True, False, True]
+        assert [folder.exists() for folder in (new, old, other)] == [True, False, True]
 
 
 def test_a_folder_whose_lock_is_held_in_this_process_is_left(tmp_path: Path) -> None:
-    with scratch_folder(tmp_path) as first:
-        grow_old(first.parent)
-        with scratch_folder(tmp_path):
-            assert (first.parent / OWNER).exists()
-            assert first.exists()
+    with scratch_folder(tmp_path) as first, scratch_folder(tmp_path):
+        assert (first.parent / OWNER).exists()
+        assert first.exists()
 
 
 def test_nothing_but_this_users_folders_is_removed(
@@ -88,7 +86,6 @@ def test_nothing_but_this_users_folders_is_removed(
 ) -> None:
     folder = tmp_path / f"{PREFIX}a"
     folder.mkdir()
-    grow_old(folder)
     owner = folder.stat().st_uid
     monkeypatch.setattr(scratch.os, "getuid", lambda: 1 + owner)
     with scratch_folder(tmp_path):
