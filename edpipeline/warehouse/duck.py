@@ -164,7 +164,7 @@ def _roll_back(connection: duckdb.DuckDBPyConnection) -> None:
         return
 
 
-_DISK_FULL = ("No space left on device", "Disk quota exceeded")
+_DISK_FULL = ("No space left on device", "Disk quota exceeded", "File too large")
 _HELD = "Could not set lock on file"
 
 
@@ -193,9 +193,9 @@ def _explained(error: duckdb.Error, path: Path) -> Permanent | Transient:
                 " version of this one); close it, or read the published copy instead"
             )
         return Permanent(
-            f"the warehouse file {path} cannot be read or written by DuckDB: check that the disk"
-            " is well and that nothing else wrote to the file. Restore it from a backup, or put it"
-            " aside and run `edpipeline rebuild`"
+            f"the warehouse file {path} cannot be opened, read or written by DuckDB: check that"
+            " the disk is well and that nothing else wrote to the file. Restore it from a backup,"
+            " or put it aside and run `edpipeline rebuild`"
         )
     return Permanent(
         f"DuckDB refused a statement ({type(error).__name__}); nothing was changed. This is a"
