@@ -19,6 +19,7 @@ from edpipeline.validation.check import FileFinding, Task
 from edpipeline.validation.codes import CODES
 
 MANIFEST = "manifest.csv"
+OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,9 @@ def open_delivery(
     manifest = next((n for n in looked.paths if n.casefold() == MANIFEST), None)
     text = looked.paths[manifest].read_bytes().decode("utf-8-sig", "replace") if manifest else None
     plan = source.plan(headers, text, options.edition)
-    findings += [FileFinding(code, message) for code, message in plan.findings]
+    # Nobody knows what a refused zip holds, so nothing is said of it beside that.
+    beside = {"not_oneroster"} if any(f.code == "unsafe_archive" for f in findings) else set()
+    findings += [FileFinding(code, text) for code, text in plan.findings if code not in beside]
     name = plan.edition if plan.edition != "auto" else source.editions[0].name
     edition = source.edition(name)
     known = [file for file in plan.files if file.table in edition.rules]
@@ -160,6 +163,11 @@ def _opened(file: PlannedFile, source: Source, edition: Edition, looked: _Looked
 
 def _layout_problem(name: str, layout: Layout, edition: Edition) -> Unreadable | None:
     if not layout.recognised:
+        first_line = ",".join(layout.extra)
+        for mark, called in OTHER_SEPARATORS.items():
+            if first_line.count(mark) > first_line.count(","):
+                text = f"{name} is separated by {called}: export it with commas"
+                return Unreadable("no_header", text, 1)
         text = f"{name}: the first line names no known column. {CODES['no_header'].remedy}"
         return Unreadable("no_header", text, 1)
     if layout.repeated:

@@ -427,7 +427,5 @@ def test_a_zip_that_is_not_safe_refuses_the_delivery(district, content, told):
     report = district.night(1, {"roster.zip": content})
     assert report.status == "refused"
     assert told in report.message
-    assert [f[3] for f in district.findings() if f[0] is None and f[3] != "not_oneroster"] == [
-        "unsafe_archive"
-    ]
+    assert [f[3] for f in district.findings() if f[0] is None] == ["unsafe_archive"]
     assert district.state() == before
