@@ -54,7 +54,7 @@ def find_waiting(
     if len(districts) > 1:
         raise Permanent(f"drop {drop_id} waits in {', '.join(districts)}: name one by --district")
     if wanted:
-        return wanted[-1]
+        return wanted[0]  # the earliest day: later ones are replayed after it
     if waiting:
         raise Permanent(f"drop {drop_id} waits for approval of its {waiting[-1].what}, not {what}")
     raise Permanent(_why_not(drop_id, reports, deliveries[-1]))

@@ -210,7 +210,7 @@ def open_drop(store: Store, drop: Drop) -> Iterator[dict[str, Path]]:
 
 
 def approve(store: Store, approval: Approval) -> Approval:
-    """Records a decision; the first one about the same thing is kept and given back.
+    """Records a decision beside those taken before, each under the time at which it was taken.
 
     Raises NotFound when that drop has not landed, so that nobody approves a typing error.
     """
@@ -220,7 +220,8 @@ def approve(store: Store, approval: Approval) -> Approval:
             f"drop {approval.drop_id[:40]!r} of {approval.source}, district "
             f"{approval.district_id}, has not landed; there is nothing to approve"
         )
-    key = f"{root}/approvals/{approval.drop_id}-{_step(approval.what, 'decision')}.json"
+    at = f"{_utc(approval.at):%Y%m%dT%H%M%S%fZ}"
+    key = f"{root}/approvals/{approval.drop_id}-{_step(approval.what, 'decision')}-{at}.json"
     if not store.exists(key):
         store.write_bytes(key, _json(asdict(replace(approval, at=_utc(approval.at)))))
     return _read_approval(store, key)

@@ -227,6 +227,12 @@ class TableLoad:
                 and not exists (select 1 from {{staged}} s where s.{{key}} = t.{{key}})
                 and not exists (select 1 from {{spoiled}} r where r.record_id = t.{{key}})"""
         )
+        if self.table.derived_key:
+            # Of a built key only the beginning may be known; it protects all that begin so.
+            self.run(
+                """delete from {gone} as g where exists (
+                    select 1 from {spoiled} r where starts_with(g.{key}, r.record_id || ':'))"""
+            )
 
     def _has_status(self) -> bool:
         return any(column.name == "status" for column in self.table.columns)
@@ -240,9 +246,8 @@ class TableLoad:
                 " where deletes and not twice and line not in (select line from {out})"
             )
         if self.has_rows:
-            self.counts.changed = self.run(
-                f"""update {{table}} as t set valid_to = $day where {{open}} and t.{{key}} in (
-                    select {{key}} from {{met}}
+            self.counts.changed = self.close(
+                f"""t.{{key}} in (select {{key}} from {{met}}
                     where differs and not twice{held} and line not in (select line from {{out}}))"""
             )
         inserted = self._insert()
@@ -251,11 +256,17 @@ class TableLoad:
         kept = self.value("select count(*) from {held}")
         self.counts.unchanged = self.checked.recognised + refreshed + kept
         if not hold_removals and self.has_rows:
-            self.counts.removed = self.run(
-                "update {table} as t set valid_to = $day"
-                " where {open} and t.{key} in (select {key} from {gone})"
-            )
+            self.counts.removed = self.close("t.{key} in (select {key} from {gone})")
         self.counts.held = self.removals if hold_removals else 0
+
+    def close(self, which: str) -> int:
+        """Close open versions; those opened by an earlier delivery of this day never were."""
+        never = self.run(
+            f"delete from {{table}} as t where {{open}} and t.valid_from = $day and {which}"
+        )
+        return never + self.run(
+            f"update {{table}} as t set valid_to = $day where {{open}} and {which}"
+        )
 
     def _insert(self) -> int:
         return self.run(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from edpipeline.errors import NotFound
-from edpipeline.landing.drop import Approval
+from edpipeline.landing.drop import Approval, Delivery
 from edpipeline.loading.load import FIRST_SYNC, FileOutcome, Outcome, Request
 from edpipeline.loading.report import SyncReport, load_reports
 from edpipeline.validation.codes import CODES
@@ -218,21 +218,32 @@ def report_of(session: Session, sync_id: str) -> SyncReport:
 
 
 def approvals_of(
-    session: Session, district_id: str, source: str, drop_id: str, of_day: Collection[str]
+    session: Session,
+    district_id: str,
+    source: str,
+    delivery: Delivery,
+    of_day: Collection[Delivery],
 ) -> set[str]:
-    """What people have approved that holds for a drop, one of the drops of its day.
+    """What people have approved that holds for one of the deliveries of a day.
 
     A first sync is approved once: where a district's first day has an approved drop, the others
-    of that day are corrections of it.
+    of that day are corrections of it. Removals are approved for what had come by then: should the
+    same bytes come again later, a person is asked again.
     """
     rows = session.rows(
-        "select drop_id, what from ops.approvals where district_id = $district"
+        "select drop_id, what, approved_at from ops.approvals where district_id = $district"
         " and source = $source",
         district=district_id,
         source=source,
     )
-    own = {what for drop, what in rows if drop == drop_id}
-    return own | {what for drop, what in rows if what == FIRST_SYNC and drop in of_day}
+    drops_of_day = {other.drop.drop_id for other in of_day}
+    received = delivery.received_at.replace(tzinfo=None)
+    return {
+        what
+        for drop_id, what, approved_at in rows
+        if (what == FIRST_SYNC and drop_id in drops_of_day)
+        or (drop_id == delivery.drop.drop_id and approved_at >= received)
+    }
 
 
 def mirror_approvals(

@@ -82,17 +82,19 @@ class References:
     def _close(self, load: TableLoad, column: Column, target: Table) -> None:
         """Rows left behind that were changed today to name another record stay."""
         broken = (
-            "{open} and t.{key} in (select {key} from {left_behind})"
+            "t.{key} in (select {key} from {left_behind})"
             f" and t.{column.name} is not null"
             f" and not exists ({self._target(target.name, f't.{column.name}')})"
         )
         orphans = self.session.frame(
-            load.sql(f"select t.{{key}} as record_id, t.row_hash from {{table}} t where {broken}"),
+            load.sql(
+                "select t.{key} as record_id, t.row_hash from {table} t where {open} and " + broken
+            ),
             **load.parameters,
         )
         if not orphans.height:
             return
-        load.counts.removed += load.run(f"update {{table}} as t set valid_to = $day where {broken}")
+        load.counts.removed += load.close(broken)
         lines = load.checked.known.lines_of(orphans["row_hash"].to_numpy())
         present = orphans.with_columns(pl.Series("line", lines)).filter(pl.col("line") > 0)
         load.findings.add("reference_missing", present.select("line", "record_id"), column.name)

@@ -5,7 +5,8 @@ district back to before D, then loads D and every later day that was synced, all
 transaction: whatever the order in which days are loaded, the same tables come out.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -40,32 +41,28 @@ class Sync:
     def load_day(self, day: date) -> SyncReport:
         """Load what landed for the day, and replay later days; the report of its last delivery.
 
-        Where that delivery is refused, the one before it on the same day counts, if any did.
         Raises `NotFound` where nothing has landed for that day, `Busy` where the warehouse or
         the district is held by another load.
         """
-        deliveries = self._deliveries(day)
-        if not any(delivery.day == day for delivery in deliveries):
-            raise NotFound(
-                f"nothing has landed for {self.district_id} on {day}: run"
-                f" `edpipeline sync --district {self.district_id}` to fetch it"
-            )
         with self.warehouse.transaction() as session:
             session.lock_district(self.district_id)
+            # Only now: what landed while we waited counts too.
+            by_day = self._deliveries_by_day(day)
+            if day not in by_day:
+                raise NotFound(
+                    f"nothing has landed for {self.district_id} on {day}: run"
+                    f" `edpipeline sync --district {self.district_id}` to fetch it"
+                )
             self._mirror_decisions(session)
             synced = history.synced_days(session, self.district_id, self.source.name, day)
             rewind(session, self.source, self.district_id, day)
-            replayed = {d.day for d in deliveries if d.day in synced}
-            of_day = [d for d in deliveries if d.day == day]
-            sync_id = self._load_latest(session, of_day, replay_of=None)
-            for later in sorted(replayed - {day}):
-                of_day = [d for d in deliveries if d.day == later]
-                self._load_latest(session, of_day, replay_of=day)
+            sync_id = self._load_day(session, by_day[day], replay_of=None)
+            for later in sorted(synced & set(by_day) - {day}):
+                self._load_day(session, by_day[later], replay_of=day)
             return history.report_of(session, sync_id)
 
     def rebuild(self) -> list[SyncReport]:
         """Empty the district's tables of this source and load all that landed, day by day."""
-        deliveries = landing.deliveries(self.store, self.district_id, self.source.name)
         reports = []
         with self.warehouse.transaction() as session:
             session.lock_district(self.district_id)
@@ -75,30 +72,45 @@ class Sync:
                     f"delete from {table.full_name} where district_id = $district",
                     district=self.district_id,
                 )
-            for day in sorted({delivery.day for delivery in deliveries}):
+            for day, of_day in sorted(self._deliveries_by_day().items()):
                 self.progress(f"rebuilding {day}")
-                of_day = [delivery for delivery in deliveries if delivery.day == day]
-                sync_id = self._load_latest(session, of_day, replay_of=None)
+                sync_id = self._load_day(session, of_day, replay_of=None)
                 reports.append(history.report_of(session, sync_id))
         return reports
 
-    def _deliveries(self, first: date) -> list[Delivery]:
-        return landing.deliveries(self.store, self.district_id, self.source.name, first)
+    def _deliveries_by_day(self, first: date | None = None) -> dict[date, list[Delivery]]:
+        found: dict[date, list[Delivery]] = {}
+        for delivery in landing.deliveries(self.store, self.district_id, self.source.name, first):
+            found.setdefault(delivery.day, []).append(delivery)
+        return found
 
-    def _load_latest(
+    def _load_day(
         self, session: Session, of_day: Sequence[Delivery], replay_of: date | None
     ) -> str:
-        """The day's latest delivery that can be used counts; a refused one changes nothing.
+        """Load one day into tables that are as before it; the sync of its last delivery.
 
-        Returns the sync of the last delivery, whether it was used or not.
+        A day's last delivery of everything counts alone. Where it lacks a file, or holds changes
+        only, the deliveries before it on that day are loaded first.
         """
-        sync_ids = []
-        for delivery in reversed(of_day):
-            sync_id, outcome = self._load_one(session, delivery, of_day, replay_of)
-            sync_ids.append(sync_id)
-            if not outcome.refused:
-                break
-        return sync_ids[0]
+        start = len(of_day) - 1
+        while start > 0 and not self._is_whole(session, of_day, start):
+            start -= 1
+        sync_id = ""
+        for delivery in of_day[start:]:
+            sync_id = self._load_one(session, delivery, of_day, replay_of)
+        return sync_id
+
+    def _is_whole(self, session: Session, of_day: Sequence[Delivery], at: int) -> bool:
+        """Whether a delivery fills all its tables by itself; found by loading and undoing it."""
+        delivery = of_day[at]
+        with self._opened(session, delivery, of_day) as (request, paths, scratch):
+            outcome = load(session, request, paths, scratch, self.progress)
+        rewind(session, self.source, self.district_id, delivery.day)
+        return (
+            not outcome.refused
+            and outcome.opened.mode == "bulk"
+            and not any(file.refused for file in outcome.files)
+        )
 
     def _load_one(
         self,
@@ -106,37 +118,40 @@ class Sync:
         delivery: Delivery,
         of_day: Sequence[Delivery],
         replay_of: date | None,
-    ) -> tuple[str, Outcome]:
+    ) -> str:
         started = datetime.now(UTC)
-        drop = delivery.drop
-        request = Request(
-            source=self.source,
-            options=self.options_on(delivery.day) if self.options_on else self.options,
-            district_id=self.district_id,
-            day=delivery.day,
-            drop_id=drop.drop_id,
-            approvals=history.approvals_of(
-                session,
-                self.district_id,
-                self.source.name,
-                drop.drop_id,
-                [other.drop.drop_id for other in of_day],
-            ),
-        )
-        with (
-            scratch_folder(self.scratch) as scratch,
-            landing.open_drop(self.store, drop) as paths,
-        ):
+        with self._opened(session, delivery, of_day) as (request, paths, scratch):
             outcome = load(session, request, paths, scratch, self.progress)
             entry = history.Entry(
                 request=request,
                 started_at=started,
                 origin=delivery.origin,
                 replay_of=replay_of,
-                sha256=sha256_by_name(drop.files),
+                sha256=sha256_by_name(delivery.drop.files),
             )
             history.record(session, entry, outcome)
-        return entry.sync_id, outcome
+        return entry.sync_id
+
+    @contextmanager
+    def _opened(
+        self, session: Session, delivery: Delivery, of_day: Sequence[Delivery]
+    ) -> Iterator[tuple[Request, dict[str, Path], Path]]:
+        """What a load needs: the request, local paths by name, and a folder to spool into."""
+        request = Request(
+            source=self.source,
+            options=self.options_on(delivery.day) if self.options_on else self.options,
+            district_id=self.district_id,
+            day=delivery.day,
+            drop_id=delivery.drop.drop_id,
+            approvals=history.approvals_of(
+                session, self.district_id, self.source.name, delivery, of_day
+            ),
+        )
+        with (
+            scratch_folder(self.scratch) as scratch,
+            landing.open_drop(self.store, delivery.drop) as paths,
+        ):
+            yield request, paths, scratch
 
     def _mirror_decisions(self, session: Session) -> None:
         """Approvals live in landing, so that a lost warehouse loses no decision; schools in the

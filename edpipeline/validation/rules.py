@@ -127,7 +127,7 @@ def compile_rules(table: Table, edition: Edition, mode: Mode, present: Sequence[
         clean_values=tuple(_stored(name, parts[name].clean_value) for name in stored),
         checks=(*(check for part in parts.values() for check in part.checks), *between),
         values=tuple(_stored(name, parts[name].value) for name in stored),
-        key=parts[table.key].value.alias(table.key),
+        key=_known_key(parts, table, present).alias(table.key),
     )
 
 
@@ -156,6 +156,19 @@ def _with_derived_key(parts: dict[str, _Part], table: Table, present: Sequence[s
     # Nearly every row has its own: the others are no clean rows, so that these need no second key.
     is_there = pl.col(table.key).is_not_null()
     return _Part(own.checks, pl.coalesce(own.value, key), own.clean & is_there, own.clean_value)
+
+
+def _known_key(parts: dict[str, _Part], table: Table, present: Sequence[str]) -> pl.Expr:
+    """The key of a row, or as much of the beginning of a built key as is known."""
+    made_of = [parts[name].value for name in table.derived_key if name in present]
+    beginnings = [
+        pl.concat_str(made_of[:length], separator=":") for length in range(len(made_of), 0, -1)
+    ]
+    if table.key not in present:
+        return pl.coalesce(*beginnings)
+    own = parts[table.key].value
+    blank = pl.col(table.key).is_null()
+    return pl.coalesce(own, pl.when(blank).then(pl.coalesce(*beginnings))) if beginnings else own
 
 
 def _stored(name: str, value: pl.Expr) -> pl.Expr:
