@@ -115,7 +115,7 @@ def preview_delivery(
         started_at=started,
         completed_at=datetime.now(UTC),
         edition=outcome.opened.edition.name,
-        files=tuple(_file_report(file) for file in outcome.files),
+        files=tuple(_file_report(file, file.refused or outcome.refused) for file in outcome.files),
     )
     return Preview(report, outcome.opened.edition.title, outcome.hold_reason, findings)
 
@@ -130,7 +130,7 @@ def _against(
     yield warehouse
 
 
-def _file_report(file: FileOutcome) -> FileReport:
+def _file_report(file: FileOutcome, refused: bool) -> FileReport:
     counts = file.counts
     warnings = dict(counts.warnings)
     for finding in file.checked.findings:
@@ -139,7 +139,7 @@ def _file_report(file: FileOutcome) -> FileReport:
     return FileReport(
         file_name=file.name,
         table_name=file.table.full_name,
-        status="kept" if file.refused else "loaded",
+        status="kept" if refused else "loaded",
         dialect=file.opened.dialect.describe() if file.opened and file.opened.dialect else "",
         read=counts.read,
         accepted=counts.accepted,

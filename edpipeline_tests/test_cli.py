@@ -15,7 +15,10 @@ from typer.testing import CliRunner, Result
 from edpipeline.approval import find_waiting
 from edpipeline.cli import app, roster
 from edpipeline.errors import Permanent
-from edpipeline.settings import provided
+from edpipeline.loading.options import LoadOptions
+from edpipeline.preview import preview_delivery
+from edpipeline.settings import Settings, provided
+from edpipeline.sources import source
 from edpipeline_tests.district import Roster, files, rows
 from edpipeline_tests.home import PASSWORD, SECRET, Home, opened_home
 
@@ -229,6 +232,30 @@ def test_preview_exits_with_1_where_nothing_can_be_loaded(tmp_path: Path) -> Non
     output = run("preview", folder_of(tmp_path, delivered), code=1).output
     assert "Refused" in output
     assert "no_header" in output
+
+
+def test_preview_calls_no_file_of_a_refused_delivery_loaded(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, files(rows()) | {"users.csv": b""})
+    previewed = preview_delivery(
+        {path.name: path for path in folder.iterdir()},
+        source("oneroster"),
+        LoadOptions(),
+        TODAY,
+        Settings(home=tmp_path, districts=tmp_path / "none.yaml").sql,
+    )
+    assert not previewed.usable
+    assert {file.status for file in previewed.report.files} == {"kept"}
+
+
+@pytest.mark.parametrize(("separator", "called"), [(b";", "semicolons"), (b"\t", "tabs")])
+def test_preview_names_another_separator_than_the_comma(
+    tmp_path: Path, separator: bytes, called: str
+) -> None:
+    delivered = {name: text.replace(b",", separator) for name, text in files(rows()).items()}
+    output = run("preview", folder_of(tmp_path, delivered), code=1).output
+    said = " ".join(output.split())
+    assert f"users.csv is separated by {called}: export it with commas" in said
+    assert "Include the column headers in the export" not in said
 
 
 @pytest.mark.parametrize(
