@@ -237,7 +237,8 @@ def approvals_of(
         source=source,
     )
     drops_of_day = {other.drop.drop_id for other in of_day}
-    received = delivery.received_at.replace(tzinfo=None)
+    comings = [d.received_at for d in of_day if d.drop.drop_id == delivery.drop.drop_id]
+    received = min(comings, default=delivery.received_at).replace(tzinfo=None)
     return {
         what
         for drop_id, what, approved_at in rows
