@@ -156,11 +156,10 @@ class _Run:
         return delivery
 
     def _load(self, key: str, delivery: Delivery) -> Iterator[Event]:
-        """Load the day; an earlier delivery of it stays loaded where the latest was refused."""
+        """Load the day; where its last delivery is not whole, those before it are loaded too."""
         district_id, day = delivery.drop.district_id, delivery.day
-        loaded = self.pipeline.sync(district_id, day, self._progress).load_day(day)
-        is_latest = loaded.drop_id == delivery.drop.drop_id
-        report = loaded if is_latest else self._report_of(delivery)
+        began = datetime.now(UTC)
+        report = self.pipeline.sync(district_id, day, self._progress).load_day(day)
         yield dg.AssetObservation(
             checks.landing_key(self.source),
             description="what became of the delivery",
@@ -168,9 +167,27 @@ class _Run:
             metadata=metadata.of_report(report),
         )
         yield checks.approved(self.source, key, report)
-        yield from self._of_tables(key, loaded)
+        for each in [*self._loaded_before(report, began), report]:
+            yield from self._of_tables(key, each)
         _refuse(report)
         self.context.log.info(f"{district_id}, {day}: {alert(report)}")
+
+    def _loaded_before(self, report: SyncReport, began: datetime) -> list[SyncReport]:
+        """Earlier deliveries of the day that were loaded with its last one, in their order."""
+        if report.status != "refused" and all(file.status != "kept" for file in report.files):
+            return []
+        with self.pipeline.warehouse.transaction() as session:
+            found = load_reports(
+                session,
+                "district_id = $district and source = $source and delivery_day = $day"
+                " and replay_of is null and sync_id <> $sync_id and started_at >= $began",
+                district=report.district_id,
+                source=self.source.name,
+                day=report.day,
+                sync_id=report.sync_id,
+                began=began.replace(tzinfo=None),
+            )
+        return [earlier for earlier in reversed(found) if earlier.applied]
 
     def _progress(self, message: str) -> None:
         self.context.log.info(message)
@@ -252,18 +269,6 @@ class _Run:
         for name, message in found:
             problems.setdefault(name, []).append(message)
         return rows, problems
-
-    def _report_of(self, delivery: Delivery) -> SyncReport:
-        with self.pipeline.warehouse.transaction() as session:
-            return load_reports(
-                session,
-                "district_id = $district and source = $source and delivery_day = $day"
-                " and drop_id = $drop_id",
-                district=delivery.drop.district_id,
-                source=self.source.name,
-                day=delivery.day,
-                drop_id=delivery.drop.drop_id,
-            )[0]
 
 
 def _refuse(report: SyncReport) -> None:

@@ -130,10 +130,9 @@ def of_file(
     table: Table, key: str, report: SyncReport, file: FileReport, problems: Sequence[str]
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """The checks of one file; `problems` say why it was refused, where it was."""
-    refused = file.status == "kept"
     outcomes = {
-        LAYOUT: _layout(file, problems, refused),
-        ROWS_RECONCILE: _reconciled(file, refused),
+        LAYOUT: _layout(report, file, problems),
+        ROWS_RECONCILE: _reconciled(file),
         REFERENCES: _references(file),
         REMOVALS_WITHIN_LIMIT: Outcome(
             not file.held,
@@ -155,14 +154,15 @@ def of_file(
         )
 
 
-def _layout(file: FileReport, problems: Sequence[str], refused: bool) -> Outcome:
-    if not refused:
+def _layout(report: SyncReport, file: FileReport, problems: Sequence[str]) -> Outcome:
+    if file.status != "kept":
         return Outcome(True, file.dialect)
-    words = " ".join(problems) or "it could not be used; the rows of the day before stay"
-    return Outcome(False, words)
+    if report.status == "refused" and not problems:
+        return Outcome(True, f"{file.dialect}; refused together with the delivery")
+    return Outcome(False, " ".join(problems) or "it could not be used; the table is as it was")
 
 
-def _reconciled(file: FileReport, refused: bool) -> Outcome:
+def _reconciled(file: FileReport) -> Outcome:
     used = {
         "added": file.added,
         "changed": file.changed,
@@ -170,7 +170,7 @@ def _reconciled(file: FileReport, refused: bool) -> Outcome:
         "duplicate": file.duplicate,
     }
     adds_up = file.read == file.accepted + file.rejected
-    if not refused:
+    if file.status != "kept":
         adds_up = adds_up and file.accepted == sum(used.values())
     words = f"{file.read:,} read = {file.accepted:,} accepted + {file.rejected:,} rejected"
     if not adds_up:

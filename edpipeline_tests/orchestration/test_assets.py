@@ -144,6 +144,21 @@ def test_one_file_that_cannot_be_used_does_not_stop_the_others(at_work: Installa
     assert checks(result)["roster/classes/rows_reconcile"].passed
 
 
+def test_a_file_that_is_in_order_passes_though_its_delivery_is_refused(
+    at_work: Installation,
+) -> None:
+    district = at_work.new_district()
+    result = at_work.deliver(district, DAY, roster() | {"classes.csv": ""})
+    assert "Refused: nothing was changed." in failure(result)
+    layout = {name: check.passed for name, check in checks(result).items() if "/layout" in name}
+    assert layout == {
+        "roster/users/layout": True,
+        "roster/classes/layout": False,
+        "roster/enrollments/layout": True,
+    }
+    assert at_work.materialized("roster/users", district) == []
+
+
 def test_held_removals_are_a_warning_and_the_rest_is_loaded(at_work: Installation) -> None:
     district = at_work.new_district()
     at_work.deliver(district, DAY, roster(students=40))
@@ -267,9 +282,12 @@ def test_a_newer_refused_delivery_fails_although_an_older_one_stays_loaded(
 ) -> None:
     district = at_work.new_district()
     at_work.deliver(district, DAY, roster())
-    result = at_work.deliver(district, DAY, roster() | dict.fromkeys(roster(), ""))
+    result = at_work.deliver(district, DAY, dict.fromkeys(roster(), ""))
     assert "Refused: nothing was changed." in failure(result)
-    assert at_work.reports(district)[0].applied
+    users = materializations(result)["roster/users"]
+    assert number(users, "dagster/row_count") == 21
+    drop_ids = [number(users, "drop_id"), at_work.reports(district)[0].drop_id]
+    assert len(set(drop_ids)) == 2
 
 
 def test_a_day_of_which_nothing_landed_fails_and_says_so(at_work: Installation) -> None:
@@ -292,8 +310,8 @@ def test_by_hand_todays_files_are_looked_at_twice_and_the_marts_follow(
     students = materializations(result.marts)["marts/dim_student"]
     assert number(students, "dagster/row_count") == 20
     assert students.partition == district
-    again = at_work.evening(district, today)
-    assert number(materializations(again.sync)["landing/oneroster"], "news") == "had landed before"
+    again = at_work.run(district, today, Asked())
+    assert number(materializations(again)["landing/oneroster"], "news") == "had landed before"
 
 
 def test_a_closed_window_without_a_delivery_is_recorded_and_told(at_work: Installation) -> None:
