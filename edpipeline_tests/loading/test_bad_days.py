@@ -1,0 +1,536 @@
+"""Bad days: bad files, killed processes, two at once, and databases and disks that say no.
+
+After each, the last good rows are there, and the message says what happened and what to do.
+"""
+
+import contextlib
+import dataclasses
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from edpipeline.errors import BadCredentials, Busy, ConnectionLost, Permanent, Transient
+from edpipeline.warehouse.engine import Warehouse, open_warehouse
+from edpipeline_tests.district import (
+    NEVER_HELD,
+    ONEROSTER_1_1,
+    District,
+    counts,
+    files,
+    package,
+    prepared,
+    rows,
+)
+
+ROOT = Path(__file__).parents[2]
+CORE = ("users", "classes", "enrollments")
+
+
+# Bad files: each of the three, in each way.
+
+
+def drop_first_column(content: bytes) -> bytes:
+    return b"\r".join(line.partition(b",")[2] for line in content.split(b"\r"))
+
+
+BAD: dict[str, tuple[Callable[[bytes], bytes | None], str]] = {
+    "missing": (lambda _: None, "missing_file"),
+    "empty": (lambda _: b"", "empty_file"),
+    "header only": (lambda content: content.split(b"\r")[0] + b"\r", "no_rows"),
+    "no header": (lambda content: content.split(b"\r", 1)[1], "no_header"),
+    "blank": (lambda _: b"\r\r\r\r", "no_header"),
+    "cut in a row": (lambda content: content[:-3], "truncated"),
+    "cut in its header": (lambda content: content[:14], "missing_columns"),
+    "html": (lambda _: b"<html>503 Service Unavailable</html>", "not_text"),
+    "xlsx": (lambda content: b"PK\x03\x04" + content, "not_text"),
+    "utf-16": (lambda content: content.decode().encode("utf-16"), "not_text"),
+    "windows-1252": (lambda content: content.replace(b"a", b"\xe4"), "bad_encoding"),
+    "two kinds of line ends": (lambda content: content.replace(b"\r", b"\n", 2), "mixed_line_ends"),
+    "semicolons": (lambda content: content.replace(b",", b";"), "no_header"),
+    "a column twice": (lambda c: c.replace(b"status", b"sourcedId", 1), "repeated_columns"),
+    "rows too short": (
+        lambda c: b"\r".join([c.split(b"\r")[0], *[b"x"] * 5, b""]),
+        "no_usable_rows",
+    ),
+    "every id blank": (
+        lambda c: c.replace(b"\rT", b"\r,").replace(b"\rS", b"\r,").replace(b"\rC", b"\r,"),
+        "no_usable_rows",
+    ),
+}
+BAD_FILES = [(name, how) for how in BAD for name in CORE]
+
+
+nights = count(1)
+
+
+@pytest.fixture(scope="module")
+def one_roster(tmp_path_factory, postgres_url) -> District:
+    """A district with a good first night; files are looked at alike before every database."""
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE bad_files")
+    warehouse = prepared(urlsplit(postgres_url)._replace(path="/bad_files").geturl())
+    district = District(warehouse, tmp_path_factory.mktemp("bad"), NEVER_HELD)
+    district.night(0, files(rows(6)))
+    return district
+
+
+@pytest.mark.parametrize(("name", "how"), BAD_FILES)
+def test_a_bad_file_keeps_yesterdays_rows_and_says_why(one_roster, name, how):
+    district = one_roster
+    if (name, how) == ("enrollments", "every id blank"):
+        pytest.skip("rows of enrollments may do without an id")
+    spoil, code = BAD[how]
+    delivered = files(rows(6))
+    content = spoil(delivered[f"{name}.csv"])
+    if content is None:
+        del delivered[f"{name}.csv"]
+    else:
+        delivered[f"{name}.csv"] = content
+    before = district.state()
+    report = district.night(next(nights), delivered)
+    assert district.state() == before
+    found = counts(report, name)
+    assert (found.status, found.accepted, found.removed) == ("kept", 0, 0)
+    assert report.status == "loaded_with_errors"
+    assert [f[3] for f in district.findings(code)][:1] == [code]
+    assert f"{name}.csv" in report.message
+    others = [counts(report, other) for other in CORE if other != name]
+    assert {file.status for file in others} == {"same_bytes"}
+
+
+def test_enrollments_emptied_by_summer_stay_until_the_year_begins(guarded):
+    """PowerSchool's export joins terms of today: from the last day on, it is a header alone."""
+    roster = rows(20, 4)
+    guarded.night(0, files(roster))
+    before = guarded.state()
+    emptied = files(roster)
+    emptied["enrollments.csv"] = emptied["enrollments.csv"].split(b"\r")[0] + b"\r"
+    for night in (1, 2):
+        report = guarded.night(night, emptied)
+        assert counts(report, "enrollments").rejected_by_code == {}
+        assert "enrollments.csv" in report.message
+        assert guarded.state() == before
+    assert guarded.night(3, files(roster)).status == "loaded"
+    assert guarded.state() == before
+
+
+def test_a_file_cut_at_any_byte_never_takes_a_row_away(one_roster):
+    """A cut within the rows costs at most the last one; a cut at a row's end waits."""
+    district = District(
+        one_roster.warehouse,
+        one_roster.folder,
+        dataclasses.replace(NEVER_HELD, removal_percent=10, removal_floor=0),
+    )
+    roster = rows(4)
+    whole = files(roster)
+    district.night(0, whole)
+    before = district.state()
+    content = whole["enrollments.csv"]
+    for night, at in enumerate(range(0, len(content), 13), start=1):
+        report = district.night(night, whole | {"enrollments.csv": content[:at]})
+        assert district.state() == before, at
+        assert counts(report, "enrollments").removed == 0
+        told = counts(report, "enrollments").warnings_by_code
+        assert report.status != "loaded" or told == {"no_final_line_end": 1}, at
+
+
+# Killed processes.
+
+CHILD = """
+import os, signal, sys
+from pathlib import Path
+from edpipeline_tests.district import NEVER_HELD, District, prepared
+import dataclasses
+url, folder, district_id, night, step = sys.argv[1:]
+district = District(prepared(url), Path(folder), NEVER_HELD, district_id)
+steps = []
+def count(_):
+    steps.append(1)
+    if len(steps) == int(step):
+        os.kill(os.getpid(), signal.SIGKILL)
+sync = dataclasses.replace(district.sync(), progress=count)
+print("ready", flush=True)
+sys.stdin.readline()
+from datetime import timedelta
+from edpipeline_tests.district import FIRST_DAY
+print(sync.load_day(FIRST_DAY + timedelta(int(night))).status, flush=True)
+"""
+
+
+@contextlib.contextmanager
+def child(district: District, night: int, kill_at_step: int = 0) -> Iterator[subprocess.Popen[str]]:
+    """A process of its own that will load a night when it is told to."""
+    command = [district.warehouse.url, district.folder, district.district_id, night, kill_at_step]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [sys.executable, "-c", CHILD, *map(str, command)],
+        cwd=ROOT,
+        stdin=pipe,
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n", process.communicate(timeout=10)
+            yield process
+        finally:
+            process.kill()
+
+
+def go(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+def test_a_load_killed_at_any_moment_leaves_the_tables_as_before_or_as_after(district):
+    district.night(0, files(rows(40, 4)))
+    before = district.state()
+    delivered = files(rows(300, 5))
+    twin = District(district.warehouse, district.folder)
+    twin.night(0, files(rows(40, 4)))
+    twin.land(1, delivered)
+    began = time.monotonic()
+    twin.load(1)
+    seconds = time.monotonic() - began
+    after = twin.state()
+    district.land(1, delivered)
+
+    for step in (2, 5):
+        with child(district, 1, kill_at_step=step) as process:
+            go(process)
+            assert process.wait(60) == -signal.SIGKILL
+        assert district.state() == before, step
+    for share in (0.6, 0.9):
+        with child(district, 1) as process:
+            go(process)
+            time.sleep(seconds * share)
+        assert district.state() in (before, after), share
+
+    assert district.load(1).status == "loaded"
+    assert district.state() == after
+    scratch = district.folder / f"scratch-{district.district_id}"
+    assert list(scratch.glob("*")) == [], "what the killed ones left behind is gone"
+
+
+def test_two_loads_of_one_district_at_once_do_as_one_after_the_other(district):
+    one_by_one = District(district.warehouse, district.folder)
+    for night in range(3):
+        one_by_one.night(night, files(rows(60 + night, 4)))
+        district.land(night, files(rows(60 + night, 4)))
+    district.load(0)
+    with contextlib.ExitStack() as stack:
+        children = [stack.enter_context(child(district, night)) for night in (2, 1, 2)]
+        for process in children:
+            go(process)
+        for process in children:
+            out, errors = process.communicate(timeout=100)
+            assert (process.returncode, out) == (0, "loaded\n"), errors
+    assert without_drops(district) == without_drops(one_by_one)
+
+
+def without_drops(district: District) -> dict[str, list[tuple[object, ...]]]:
+    return {name: [r[:-2] + r[-1:] for r in lines] for name, lines in district.state().items()}
+
+
+# A warehouse that says no.
+
+
+@pytest.fixture
+def own_duckdb(tmp_path) -> District:
+    """A district in a DuckDB file of its own."""
+    url = f"duckdb:///{tmp_path / 'own' / 'warehouse.duckdb'}"
+    district = District(prepared(url), tmp_path, NEVER_HELD)
+    district.night(0, files(rows(6)))
+    return district
+
+
+def impatient(district: District, url: str = "") -> None:
+    district.warehouse = open_warehouse(url or district.warehouse.url, lock_seconds=0.3)
+
+
+def test_a_district_that_is_being_loaded_is_busy(warehouse, tmp_path):
+    district = District(warehouse, tmp_path)
+    district.night(0, files(rows(6)))
+    before = district.state()
+    impatient(district)
+    district.land(1, files(rows(7)))
+    with warehouse.transaction() as session:
+        session.lock_district(district.district_id)
+        with pytest.raises(Busy, match="tried again"):
+            district.load(1)
+    assert district.state() == before
+    assert district.load(1).status == "loaded"
+
+
+def test_districts_do_not_wait_for_one_another_on_postgres(postgres_database_url, tmp_path):
+    warehouse = prepared(postgres_database_url)
+    one, two = District(warehouse, tmp_path), District(warehouse, tmp_path)
+    one.land(0, files(rows(6)))
+    impatient(one)
+    with warehouse.transaction() as session:
+        session.lock_district(two.district_id)
+        assert one.load(0).status == "loaded"
+
+
+def test_a_reader_in_another_program_makes_the_duckdb_file_busy(own_duckdb):
+    path = urlsplit(own_duckdb.warehouse.url).path
+    script = f"import duckdb; c = duckdb.connect({path!r}, read_only=True); print(1, flush=True)"
+    own_duckdb.land(1, files(rows(7)))
+    with subprocess.Popen(
+        [sys.executable, "-c", f"{script}; input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as reader:
+        assert reader.stdout is not None
+        reader.stdout.readline()
+        with pytest.raises(Busy, match="another program"):
+            own_duckdb.load(1)
+        reader.communicate(b"\n", timeout=20)
+    assert own_duckdb.load(1).status == "loaded"
+
+
+def test_a_duckdb_file_that_is_none_is_told_and_left_alone(tmp_path):
+    path = tmp_path / "warehouse.duckdb"
+    path.write_bytes(b"This is no database. " * 1000)
+    with pytest.raises(Permanent, match="cannot be opened"):
+        prepared(f"duckdb:///{path}")
+    assert path.read_bytes().startswith(b"This is no database.")
+
+
+@pytest.mark.parametrize("part", ["port", "path", "netloc"])
+def test_a_postgres_that_does_not_answer_or_refuses_is_told_without_the_password(
+    postgres_database_url, tmp_path, part
+):
+    parts = urlsplit(postgres_database_url)
+    secret = f"{parts.username}:hunter2-secret@127.0.0.1"
+    changed = {
+        "port": parts._replace(netloc=f"{secret}:1"),
+        "path": parts._replace(netloc=f"{secret}:{parts.port}", path="/no_such_database"),
+        "netloc": parts._replace(netloc=f"nobody:hunter2-secret@127.0.0.1:{parts.port}"),
+    }
+    expected = ConnectionLost if part == "port" else BadCredentials
+    district = District(prepared(postgres_database_url), tmp_path, NEVER_HELD)
+    district.night(0, files(rows(6)))
+    district.land(1, files(rows(7)))
+    before = district.state()
+    good = district.warehouse
+    impatient(district, changed[part].geturl())
+    with pytest.raises(expected) as caught:
+        district.load(1)
+    chain = [caught.value, caught.value.__cause__]
+    assert "hunter2" not in "".join(map(str, chain))
+    assert caught.value.__suppress_context__
+    assert "127.0.0.1" in str(caught.value)
+    district.warehouse = good
+    assert district.state() == before
+    assert district.load(1).status == "loaded"
+
+
+def test_a_postgres_that_goes_away_during_a_load_changes_nothing(postgres_database_url, tmp_path):
+    district = District(prepared(postgres_database_url), tmp_path, NEVER_HELD)
+    district.night(0, files(rows(6)))
+    before = district.state()
+    district.land(1, files(rows(7)))
+    name = urlsplit(postgres_database_url).path[1:]
+
+    def end_the_connection(step: str) -> None:
+        if step == "loading roster.classes":
+            with psycopg.connect(postgres_database_url, autocommit=True) as other:
+                other.execute(
+                    "select pg_terminate_backend(pid) from pg_stat_activity"
+                    f" where datname = '{name}' and pid <> pg_backend_pid()"
+                )
+
+    sync = dataclasses.replace(district.sync(), progress=end_the_connection)
+    with pytest.raises(ConnectionLost, match="nothing was changed"):
+        sync.load_day(_day(1))
+    assert district.state() == before
+    assert district.load(1).status == "loaded"
+
+
+def _day(night: int):  # type: ignore[no-untyped-def]
+    from datetime import timedelta
+
+    from edpipeline_tests.district import FIRST_DAY
+
+    return FIRST_DAY + timedelta(night)
+
+
+def test_an_error_of_the_database_is_told_without_the_values_of_rows(warehouse):
+    """Both databases show values in their own texts: of the row, or of the whole key."""
+    statements = [
+        "select cast('kanarienvogel' as integer)",
+        "select * from roster.kanarienvogel",
+        "insert into roster.users (district_id, valid_from) values ('x', 'kanarienvogel')",
+    ]
+    for statement in statements:
+        with pytest.raises(Permanent) as caught, warehouse.transaction() as session:
+            session.run(statement)
+        assert "kanarienvogel" not in str(caught.value)
+        assert "nothing was changed" in str(caught.value)
+        assert caught.value.__cause__ is None
+        assert caught.value.__suppress_context__
+
+
+def test_a_unique_key_stands_behind_every_load_on_postgres(postgres_database_url, tmp_path):
+    district = District(prepared(postgres_database_url), tmp_path, NEVER_HELD)
+    district.night(0, files(rows(6)))
+    copy = (
+        "insert into roster.users select * from roster.users"
+        " where district_id = $district and sourced_id = 'S001'"
+    )
+    with pytest.raises(Permanent) as caught, district.warehouse.transaction() as session:
+        session.run(copy, district=district.district_id)
+    assert "S001" not in str(caught.value)
+    assert len(district.current("users")) == 8
+
+
+def test_threads_of_one_process_take_turns(warehouse, tmp_path):
+    districts = [District(warehouse, tmp_path) for _ in range(3)]
+    for district in districts:
+        district.land(0, files(rows(6)))
+    found: list[object] = []
+
+    def load(district: District) -> None:
+        try:
+            found.append(district.load(0).status)
+        except Transient as error:
+            found.append(error)
+
+    threads = [threading.Thread(target=load, args=[district]) for district in districts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert found == ["loaded"] * 3
+    assert [len(district.current("users")) for district in districts] == [8, 8, 8]
+
+
+# Full disks.
+
+
+@pytest.fixture
+def small_disk(tmp_path) -> Iterator[Path]:
+    """A disk of 16 MiB, where we may make one."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = shutil.which("mount")
+    made = (
+        mount and os.geteuid() == 0 and _runs(mount, "-t", "tmpfs", "-o", "size=16m", "x", folder)
+    )
+    if not made:
+        pytest.skip("only root may make a small disk")
+    yield folder
+    umount = shutil.which("umount")
+    assert umount
+    assert _runs(umount, folder)
+
+
+def _runs(*command: object) -> bool:
+    with contextlib.suppress(OSError):
+        done = subprocess.run(list(map(str, command)), check=False, capture_output=True)
+        return done.returncode == 0
+    return False
+
+
+def fill(disk: Path, leave: int) -> Path:
+    found = os.statvfs(disk)
+    filler = disk / "filler"
+    filler.write_bytes(bytes(max(0, found.f_bavail * found.f_frsize - leave)))
+    return filler
+
+
+@pytest.mark.parametrize("what", ["warehouse", "scratch"])
+def test_a_full_disk_changes_nothing_and_is_told(small_disk, tmp_path, what):
+    place = small_disk if what == "warehouse" else tmp_path
+    district = District(prepared(f"duckdb:///{place / 'warehouse.duckdb'}"), tmp_path, NEVER_HELD)
+    district.night(0, files(rows(40)))
+    before = district.state()
+    district.land(1, files(rows(12_000, 40)))
+    sync = district.sync()
+    if what == "scratch":
+        sync = dataclasses.replace(sync, scratch=small_disk / "scratch")
+    filler = fill(small_disk, leave=300_000)
+    with pytest.raises(Transient, match="is full; nothing was changed") as caught:
+        sync.load_day(_day(1))
+    assert str(small_disk) in str(caught.value)
+    filler.unlink()
+    assert district.state() == before
+    assert district.load(1).status == "loaded"
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+from edpipeline.errors import Transient
+from edpipeline_tests.district import NEVER_HELD, District, prepared
+url, folder, district_id = sys.argv[1:]
+district = District(prepared(url), Path(folder), NEVER_HELD, district_id)
+before = district.state()
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+try:
+    district.load(1)
+except Transient as error:
+    print(error)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.getrlimit(resource.RLIMIT_FSIZE)[1],) * 2)
+assert district.state() == before
+print(district.load(1).status)
+"""
+
+
+def test_a_limit_on_the_size_of_files_is_like_a_full_disk(tmp_path):
+    url = f"duckdb:///{tmp_path / 'warehouse.duckdb'}"
+    district = District(prepared(url), tmp_path, NEVER_HELD)
+    district.night(0, files(rows(40)))
+    district.land(1, files(rows(12_000, 40)))
+    command = [sys.executable, "-c", LIMITED, url, str(tmp_path), district.district_id]
+    done = subprocess.run(
+        command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=100
+    )
+    assert done.returncode == 0, done.stderr
+    message, status = done.stdout.splitlines()
+    assert "is full; nothing was changed" in message
+    assert status == "loaded"
+
+
+# Nothing is left lying about.
+
+
+def test_a_load_leaves_nothing_of_a_person_in_its_scratch_folder(district):
+    bad = rows(12)
+    bad["users"][3]["role"] = "pupil"
+    district.night(0, files(package(bad), ONEROSTER_1_1))
+    scratch = district.folder / f"scratch-{district.district_id}"
+    assert scratch.is_dir()
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_scratch_folder_is_for_its_user_alone(district):
+    seen: list[int] = []
+    scratch = district.folder / f"scratch-{district.district_id}"
+
+    def look(_: str) -> None:
+        seen.extend(path.stat().st_mode & 0o777 for path in scratch.iterdir())
+
+    district.land(0, files(rows(6)))
+    dataclasses.replace(district.sync(), progress=look).load_day(_day(0))
+    assert set(seen) == {0o700}
+
+
+def test_a_warehouse_describes_itself_without_secrets(postgres_database_url):
+    parts = urlsplit(postgres_database_url)
+    secret = parts._replace(netloc=f"me:hunter2-secret@127.0.0.1:{parts.port}").geturl()
+    warehouse: Warehouse = open_warehouse(secret)
+    assert "hunter2" not in warehouse.describe()
+    assert "hunter2" not in repr(warehouse)
