@@ -70,9 +70,11 @@ def test_an_evening_leaves_no_personal_data_and_no_secret_in_dagster(
     statuses = {report.status for report in on_disk.reports(district)}
     assert "loaded_with_errors" in statuses
     sensor = delivery_sensor(ONEROSTER, source_job(ONEROSTER), on_disk.pipeline)
-    sensor(dg.build_sensor_context(instance=on_disk.instance))
-    context = dg.build_schedule_context(instance=on_disk.instance, scheduled_execution_time=now)
-    window_schedule(ONEROSTER, source_job(ONEROSTER), on_disk.pipeline)(context)
+    schedule = window_schedule(ONEROSTER, source_job(ONEROSTER), on_disk.pipeline)
+    with dg.build_sensor_context(on_disk.instance) as looking:
+        sensor(looking)
+    with dg.build_schedule_context(on_disk.instance, scheduled_execution_time=now) as ticking:
+        schedule(ticking)
 
     found = kept(tmp_path / "dagster") | {"printed": "".join(capfd.readouterr()).encode()}
     assert any(b"reference_missing" in data for data in found.values())

@@ -31,10 +31,10 @@ def at_work(at_work_on_disk: Installation) -> Installation:
 
 def tick(at_work: Installation, at: datetime) -> list[dg.RunRequest]:
     schedule = window_schedule(ONEROSTER, source_job(ONEROSTER), at_work.pipeline)
-    context = dg.build_schedule_context(
+    with dg.build_schedule_context(
         instance=at_work.instance, scheduled_execution_time=at.astimezone(UTC)
-    )
-    found: Any = schedule(context)
+    ) as context:
+        found: Any = schedule(context)
     return [] if isinstance(found, dg.SkipReason) else found
 
 

@@ -47,8 +47,8 @@ class Sensor:
             LookSettings(),
             lambda: self.now,
         )
-        context = dg.build_sensor_context(instance=self.at_work.instance, cursor=self.cursor)
-        result = made(context)
+        with dg.build_sensor_context(self.at_work.instance, self.cursor) as context:
+            result = made(context)
         assert isinstance(result, dg.SensorResult)
         self.cursor = result.cursor
         return result
