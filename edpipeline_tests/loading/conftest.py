@@ -1,5 +1,6 @@
 """One warehouse of each kind for all tests of loading; every test has a district of its own."""
 
+from itertools import count
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -10,6 +11,9 @@ from edpipeline.warehouse.engine import Warehouse
 from edpipeline_tests.district import GUARDED, District, prepared
 
 
+_databases = count(1)
+
+
 @pytest.fixture(scope="session", params=["duckdb", "postgres"])
 def warehouse(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
@@ -17,9 +21,10 @@ def warehouse(
     if request.param == "duckdb":
         return prepared(f"duckdb:///{tmp_path_factory.mktemp('shared') / 'warehouse.duckdb'}")
     url: str = request.getfixturevalue("postgres_url")
+    name = f"loading_{next(_databases)}"  # pytest may set this up again for another module
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("CREATE DATABASE loading_tests")
-    return prepared(urlsplit(url)._replace(path="/loading_tests").geturl())
+        connection.execute(f"CREATE DATABASE {name}")
+    return prepared(urlsplit(url)._replace(path=f"/{name}").geturl())
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from dataclasses import replace
 from datetime import timedelta
 
 import psycopg
@@ -429,3 +430,21 @@ def test_a_zip_that_is_not_safe_refuses_the_delivery(district, content, told):
     assert told in report.message
     assert [f[3] for f in district.findings() if f[0] is None] == ["unsafe_archive"]
     assert district.state() == before
+
+
+def test_an_encoding_that_the_district_allows_is_read_and_told(warehouse, tmp_path):
+    roster = rows(4)
+    roster["users"][3]["givenName"] = "Zoë"
+    delivered = files(roster)
+    delivered["users.csv"] = delivered["users.csv"].decode().encode("cp1252")
+    strict = District(warehouse, tmp_path)
+    assert counts(strict.night(0, delivered), "users").status == "kept"
+    assert strict.findings("bad_encoding")
+    district = District(warehouse, tmp_path, replace(NEVER_HELD, encodings=("windows-1252",)))
+    report = district.night(0, delivered)
+    found = counts(report, "users")
+    assert (found.status, found.dialect) == ("loaded", "WINDOWS-1252, CR, unquoted")
+    assert found.warnings_by_code == {"fallback_encoding": 1}
+    assert "Zoë" in district.current("users", "given_name")
+    report = district.night(1, files(roster))
+    assert (counts(report, "users").unchanged, counts(report, "users").changed) == (6, 0)
