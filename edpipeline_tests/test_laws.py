@@ -39,7 +39,7 @@ from edpipeline_tests.district import (
     table,
 )
 
-MANY = 3
+MANY = 2
 """Examples a test and warehouse; hundreds were run before these were thought to hold."""
 
 FEW = settings(

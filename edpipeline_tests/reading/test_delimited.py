@@ -327,7 +327,7 @@ def _xlsx() -> bytes:
         (_xlsx(), "Excel workbook"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1rest", "old Excel workbook"),
         (b"%PDF-1.7 rest", "PDF"),
-        (gzip.compress(b"id,name\nS1,a\n"), "gzip"),
+        (gzip.compress(b"id,name\nS1,a\n", mtime=0), "gzip"),
         ("id,name\nS1,a\n".encode("utf-16"), "UTF-16"),
         ("\ufeffid,name\nS1,a\n".encode("utf-16-be"), "UTF-16"),
         ("id,name\nS1,a\n".encode("utf-16-le"), "UTF-16"),
