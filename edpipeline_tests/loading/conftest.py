@@ -10,7 +10,6 @@ import pytest
 from edpipeline.warehouse.engine import Warehouse
 from edpipeline_tests.district import GUARDED, District, prepared
 
-
 _databases = count(1)
 
 
