@@ -21,7 +21,7 @@ dev: setup ## the same behind the Dagster UI
 	$(BIN)/edpipeline sandbox dev $(ARGS)
 
 test: setup ## every test, on DuckDB and on PostgreSQL
-	$(PYTHON) -m pytest --numprocesses auto --dist worksteal $(ARGS)
+	$(PYTHON) -m pytest --numprocesses auto --dist loadscope $(ARGS)
 
 check: setup ## style, types and what Dagster would load
 	$(BIN)/ruff check

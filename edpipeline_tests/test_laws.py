@@ -59,6 +59,7 @@ def warehouse(
         return prepared(f"duckdb:///{tmp_path_factory.mktemp('laws') / 'warehouse.duckdb'}")
     url: str = request.getfixturevalue("postgres_url")
     with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("DROP DATABASE IF EXISTS laws WITH (FORCE)")
         connection.execute("CREATE DATABASE laws")
     return prepared(urlsplit(url)._replace(path="/laws").geturl())
 
@@ -327,7 +328,10 @@ def test_loading_twice_changes_nothing(warehouse, tmp_path, deliveries, guarded,
 
 
 def without_times(report: SyncReport) -> SyncReport:
-    return replace(report, sync_id="", started_at=report.day, completed_at=report.day)
+    """The report but for its times, and for what a file says of rows that were looked at: those
+    that the first load has come to know by their new text are not looked at by the second."""
+    files = tuple(replace(file, warnings_by_code={}) for file in report.files)
+    return replace(report, sync_id="", started_at=report.day, completed_at=report.day, files=files)
 
 
 @given(deliveries=DELIVERIES, guarded=st.booleans(), data=st.data())

@@ -78,6 +78,7 @@ nights = count(1)
 def one_roster(tmp_path_factory, postgres_url) -> District:
     """A district with a good first night; files are looked at alike before every database."""
     with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("DROP DATABASE IF EXISTS bad_files WITH (FORCE)")
         connection.execute("CREATE DATABASE bad_files")
     warehouse = prepared(urlsplit(postgres_url)._replace(path="/bad_files").geturl())
     district = District(warehouse, tmp_path_factory.mktemp("bad"), NEVER_HELD)
