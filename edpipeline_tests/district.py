@@ -12,6 +12,11 @@ from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import psycopg
+from psycopg import sql
 
 from edpipeline.landing import drop as landing
 from edpipeline.landing.drop import Approval, Arrived
@@ -169,6 +174,14 @@ def prepared(url: str) -> Warehouse:
     return warehouse
 
 
+def prepared_postgres(server_url: str) -> Warehouse:
+    """A new database of the server with all its tables."""
+    name = f"test_{uuid4().hex}"
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    return prepared(urlsplit(server_url)._replace(path=f"/{name}").geturl())
+
+
 @dataclass
 class District:
     """A district with a landing of its own, in a warehouse that it may share."""
@@ -295,6 +308,7 @@ __all__ = [
     "ONEROSTER_1_2",
     "POWERSCHOOL",
     "SCHOOLS",
+    "SQL",
     "District",
     "Roster",
     "assert_adds_up",
@@ -305,6 +319,7 @@ __all__ = [
     "manifest",
     "package",
     "prepared",
+    "prepared_postgres",
     "rows",
     "student",
     "table",

@@ -10,9 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from urllib.parse import urlsplit
 
-import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -34,6 +32,7 @@ from edpipeline_tests.district import (
     files,
     package,
     prepared,
+    prepared_postgres,
     rows,
     student,
     table,
@@ -57,11 +56,7 @@ def warehouse(
 ) -> Warehouse:
     if request.param == "duckdb":
         return prepared(f"duckdb:///{tmp_path_factory.mktemp('laws') / 'warehouse.duckdb'}")
-    url: str = request.getfixturevalue("postgres_url")
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("DROP DATABASE IF EXISTS laws WITH (FORCE)")
-        connection.execute("CREATE DATABASE laws")
-    return prepared(urlsplit(url)._replace(path="/laws").geturl())
+    return prepared_postgres(request.getfixturevalue("postgres_url"))
 
 
 # Random nights. An edit changes the roster; a mishap befalls the files.

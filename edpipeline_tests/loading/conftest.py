@@ -1,16 +1,11 @@
 """One warehouse of each kind for all tests of loading; every test has a district of its own."""
 
-from itertools import count
 from pathlib import Path
-from urllib.parse import urlsplit
 
-import psycopg
 import pytest
 
 from edpipeline.warehouse.engine import Warehouse
-from edpipeline_tests.district import GUARDED, District, prepared
-
-_databases = count(1)
+from edpipeline_tests.district import GUARDED, District, prepared, prepared_postgres
 
 
 @pytest.fixture(scope="session", params=["duckdb", "postgres"])
@@ -19,11 +14,7 @@ def warehouse(
 ) -> Warehouse:
     if request.param == "duckdb":
         return prepared(f"duckdb:///{tmp_path_factory.mktemp('shared') / 'warehouse.duckdb'}")
-    url: str = request.getfixturevalue("postgres_url")
-    name = f"loading_{next(_databases)}"  # pytest may set this up again for another module
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    return prepared(urlsplit(url)._replace(path=f"/{name}").geturl())
+    return prepared_postgres(request.getfixturevalue("postgres_url"))
 
 
 @pytest.fixture

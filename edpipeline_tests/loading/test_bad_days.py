@@ -30,6 +30,7 @@ from edpipeline_tests.district import (
     files,
     package,
     prepared,
+    prepared_postgres,
     rows,
 )
 
@@ -77,10 +78,7 @@ nights = count(1)
 @pytest.fixture(scope="module")
 def one_roster(tmp_path_factory, postgres_url) -> District:
     """A district with a good first night; files are looked at alike before every database."""
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute("DROP DATABASE IF EXISTS bad_files WITH (FORCE)")
-        connection.execute("CREATE DATABASE bad_files")
-    warehouse = prepared(urlsplit(postgres_url)._replace(path="/bad_files").geturl())
+    warehouse = prepared_postgres(postgres_url)
     district = District(warehouse, tmp_path_factory.mktemp("bad"), NEVER_HELD)
     district.night(0, files(rows(6)))
     return district

@@ -18,6 +18,7 @@ from edpipeline_tests.district import (
     District,
     assert_adds_up,
     prepared,
+    prepared_postgres,
 )
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "samples" / "oneroster"
@@ -343,14 +344,7 @@ def test_a_preview_decides_as_a_careful_reader_would(tmp_path, name, wrapping):
 def warehouse(request, tmp_path_factory):
     if request.param == "duckdb":
         return prepared(f"duckdb:///{tmp_path_factory.mktemp('real') / 'warehouse.duckdb'}")
-    from urllib.parse import urlsplit
-
-    import psycopg
-
-    url = request.getfixturevalue("postgres_url")
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("CREATE DATABASE real_files")
-    return prepared(urlsplit(url)._replace(path="/real_files").geturl())
+    return prepared_postgres(request.getfixturevalue("postgres_url"))
 
 
 @pytest.mark.parametrize("name", EXPECTED)
