@@ -1,0 +1,14 @@
+"""ACT Aspire: results of the summative and interim tests in English, mathematics, reading, science
+and writing, from the publisher's Student Performance File.
+
+The product is retired (last tests in 2022-23), so what comes is history: pick the edition by the
+school year of the test. From 2019-20 on a row is a student and a subject (`act_aspire`); before,
+the subjects stand side by side in one row per student (`act_aspire_wide`). The layout of the
+interim file is assumed: the publisher has shown none.
+
+Known trouble: names of tests are misspelled (`Mathemtics`); the composite, ELA and STEM scores are
+repeated on every row of a student's battery; writing has no scale score but a code that says
+whether the essay could be scored; a row may say that it must not be reported and still bear
+scores; files delivered while testing goes on are preliminary, and the newest one counts. The wide
+files write days as mmddyyyy, whose leading zero a spreadsheet takes away.
+"""
