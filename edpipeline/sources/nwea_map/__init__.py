@@ -36,3 +36,32 @@ Known trouble:
 Layouts are those of files and import definitions seen in public; `nwea_combined_2015` is one
 district's file without the columns that the district had added.
 """
+
+from edpipeline.sources.results import ResultTable, read_source
+
+SOURCE = read_source(
+    name="nwea_map",
+    title="NWEA MAP Growth",
+    docs="https://connection.nwea.org",
+    tables={
+        "nwea_map": ResultTable(
+            file="AssessmentResults.csv or ComboStudentAssessment.csv",
+            grain="one row per test event",
+            keys=(
+                ("student_id", "test_id"),
+                (
+                    *("student_id", "student_state_id", "term_name", "course"),
+                    *("measurement_scale", "test_name", "test_start_date", "test_start_time"),
+                    "test_rit_score",
+                ),
+            ),
+            school="school_name",
+            snapshot_of=("term_name", "school_name"),
+        ),
+        "nwea_map_students": ResultTable(
+            file="StudentsBySchool.csv",
+            grain="one row per term, school and student",
+            keys=(("term_name", "school_name", "student_id", "student_state_id"),),
+        ),
+    },
+)
