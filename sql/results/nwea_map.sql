@@ -97,7 +97,6 @@ classified as (
             when w.scale ~ '^.*algebra (2|ii)([^0-9a-z].*)?$' then 'algebra_2'
             when w.scale like '%geometry%' then 'geometry'
             when w.scale like '%biology%' then 'biology'
-            else 'none'
         end as course_code,
         case
             when w.term_name ~ '^.*[0-9]{4}-[0-9]{4}$' then cast(right(w.term_name, 4) as integer)
