@@ -1,0 +1,245 @@
+-- One row per Let's Go Learn ADAM test of a student, per strand of it, and per sub-test where the
+-- file has them; the latest version of each.
+--
+-- What the files would have one trip over, and what is done about it (the vendor's public guides;
+-- the layout itself is assumed):
+--   * The test is taken in sittings, a strand at a time: without a total it is partial, and its
+--     strands count all the same.
+--   * Practice raises scores between tests: the day of the test is Date Completed, and Last Score
+--     Improvement is kept beside the scores.
+--   * A grade level is a grade equivalent: 0.x is kindergarten, and 0 is a value.
+--   * There is no level and no percentile. The level here is ours, by the vendor's own measure of
+--     being below grade: the total less the enrolled grade (K is 0) is under -1: well below, under
+--     -0.25: below, else at or above. It says nothing of proficiency.
+--   * Other tests of the vendor keep the code lgl_<name> and no subject.
+--   * No key is in the file: student, test and day make one. School year and term are told from the
+--     day; years begin on 1 July.
+with versions as (
+    select
+        a.*,
+        row_number() over (
+            partition by a.district_id, a.result_id
+            order by a.valid_from desc, a.valid_to desc nulls first
+        ) as recency
+    from assessments.adam a
+),
+tests as (
+    select
+        v.*,
+        coalesce(v.student_id, v.username, v.alternate_id, v.email, v.match_value)
+            || ':' || v.assessment || ':' || cast(v.date_completed as varchar) as source_record_id,
+        case
+            when lower(v.assessment) like '%adam%' then 'adam_k7'
+            else 'lgl_' || regexp_replace(lower(trim(v.assessment)), '[^a-z0-9]+', '_', 'g')
+        end as assessment_code,
+        case when lower(v.assessment) like '%adam%' then 'math' end as subject,
+        cast(extract(year from v.date_completed + interval '6 months') as integer) as school_year,
+        case
+            when extract(month from v.date_completed) between 8 and 11 then 'fall'
+            when extract(month from v.date_completed) in (12, 1, 2) then 'winter'
+            when extract(month from v.date_completed) between 3 and 5 then 'spring'
+            when extract(month from v.date_completed) in (6, 7) then 'summer'
+        end as term,
+        case
+            when upper(trim(v.grade)) in ('K', 'KG', '0', '00') then 0
+            when lower(trim(v.grade)) ~ '^(grade )?0?[1-9]$' or trim(v.grade) in ('10', '11', '12')
+                then cast(regexp_replace(v.grade, '[^0-9]', '', 'g') as integer)
+        end as grade_no,
+        case
+            when v.total_grade_level is not null then 'scored'
+            when coalesce(
+                v.numbers_and_operations_grade_level, v.measurement_grade_level,
+                v.data_analysis_grade_level, v.geometry_grade_level,
+                v.algebraic_thinking_grade_level, v.numbers_and_operations_raw_score,
+                v.measurement_raw_score, v.data_analysis_raw_score, v.geometry_raw_score,
+                v.algebraic_thinking_raw_score
+            ) is not null or v.sub_tests is not null then 'partial'
+            else 'no_information'
+        end as score_status
+    from versions v
+    where v.recency = 1
+),
+deliveries as (
+    select
+        t.*,
+        t.score_status = 'scored' and t.valid_to is null as is_standing,
+        row_number() over (
+            partition by t.district_id, t.source_record_id
+            order by t.valid_from desc, t.line desc, t.result_id
+        ) as delivery
+    from tests t
+),
+results as (
+    select
+        d.*,
+        d.is_standing and row_number() over (
+            partition by
+                d.district_id, d.match_value, d.assessment_code, d.subject, d.school_year, d.term
+            order by
+                d.is_standing desc, d.date_completed desc, d.valid_from desc, d.line desc,
+                d.source_record_id
+        ) = 1 as is_primary,
+        case
+            when d.score_status <> 'scored' or d.subject is null then null
+            when d.total_grade_level - d.grade_no < -1 then 1
+            when d.total_grade_level - d.grade_no < -0.25 then 2
+            when d.total_grade_level - d.grade_no >= -0.25 then 3
+        end as level_no
+    from deliveries d
+    where d.delivery = 1
+),
+listed_sub_tests as (
+    select r.district_id, r.result_id, unnest(string_to_array(r.sub_tests, '|')) as sub_test
+    from results r
+    where r.sub_tests is not null
+),
+sub_tests as (
+    select
+        s.district_id, s.result_id,
+        regexp_replace(split_part(s.sub_test, '=', 1), ' [Gg]rade [Ll]evel *$', '') as name,
+        case
+            when trim(split_part(s.sub_test, '=', 2)) ~ '^-?[0-9]+([.][0-9]+)?$'
+                then cast(trim(split_part(s.sub_test, '=', 2)) as double precision)
+        end as grade_level
+    from listed_sub_tests s
+),
+objectives as (
+    select
+        r.district_id, r.result_id,
+        'overall' as objective_code,
+        r.assessment as objective_name,
+        'overall' as objective_level,
+        r.score_status,
+        case when r.score_status = 'scored' then r.total_raw_score end as raw_score,
+        r.total_grade_level as grade_level,
+        r.level_no,
+        nullif(
+            '{' || concat_ws(
+                ', ',
+                '"date_started": ' || cast(to_json(cast(r.date_started as varchar)) as varchar),
+                '"last_score_improvement": '
+                    || cast(to_json(cast(r.last_score_improvement as varchar)) as varchar)
+            ) || '}',
+            '{}'
+        ) as other_scores
+    from results r
+    union all
+    select
+        r.district_id, r.result_id,
+        s.code as objective_code,
+        s.name as objective_name,
+        'strand' as objective_level,
+        'scored' as score_status,
+        s.raw_score,
+        s.grade_level,
+        cast(null as integer) as level_no,
+        cast(null as varchar) as other_scores
+    from results r
+    cross join lateral (values
+        (
+            'numbers_and_operations', 'Numbers and Operations', r.numbers_and_operations_raw_score,
+            r.numbers_and_operations_grade_level
+        ),
+        ('measurement', 'Measurement', r.measurement_raw_score, r.measurement_grade_level),
+        ('data_analysis', 'Data Analysis', r.data_analysis_raw_score, r.data_analysis_grade_level),
+        ('geometry', 'Geometry', r.geometry_raw_score, r.geometry_grade_level),
+        (
+            'algebraic_thinking', 'Algebraic Thinking', r.algebraic_thinking_raw_score,
+            r.algebraic_thinking_grade_level
+        )
+    ) as s(code, name, raw_score, grade_level)
+    where coalesce(s.raw_score, s.grade_level) is not null
+    union all
+    select
+        s.district_id, s.result_id,
+        regexp_replace(
+            regexp_replace(lower(trim(s.name)), '[^a-z0-9]+', '_', 'g'), '^_|_$', '', 'g'
+        ) as objective_code,
+        trim(s.name) as objective_name,
+        'standard' as objective_level,
+        'scored' as score_status,
+        cast(null as double precision) as raw_score,
+        s.grade_level,
+        cast(null as integer) as level_no,
+        cast(null as varchar) as other_scores
+    from sub_tests s
+    where s.grade_level is not null
+)
+select
+    r.district_id,
+    cast('adam' as varchar) as source_system,
+    r.edition,
+    cast(r.source_record_id as varchar) as source_record_id,
+    cast('composed' as varchar) as source_record_id_kind,
+    r.match_field,
+    r.match_value,
+    cast(null as varchar) as tested_school_code,
+    r.school as tested_school_name,
+    cast(r.assessment_code as varchar) as assessment_code,
+    r.assessment as assessment_name,
+    cast(r.subject as varchar) as subject,
+    cast(null as varchar) as course,
+    cast(o.objective_code as varchar) as objective_code,
+    cast(o.objective_name as varchar) as objective_name,
+    cast(o.objective_level as varchar) as objective_level,
+    r.school_year,
+    cast(r.term as varchar) as term,
+    cast('derived' as varchar) as term_source,
+    cast(null as varchar) as admin_code,
+    r.date_completed as test_date,
+    cast(null as timestamp) as completed_at,
+    cast(
+        case
+            when r.grade_no = 0 then 'KG'
+            else lpad(cast(r.grade_no as varchar), 2, '0')
+        end as varchar
+    ) as grade_tested,
+    cast(null as varchar) as language,
+    cast(null as varchar) as mode,
+    cast(null as integer) as attempt_no,
+    cast(null as boolean) as is_retest,
+    r.is_primary,
+    cast('latest test of the term with a total' as varchar) as primary_rule,
+    cast(o.score_status as varchar) as score_status,
+    cast(null as varchar) as status_code,
+    cast(null as double precision) as scale_score,
+    cast(null as double precision) as scale_score_sem,
+    cast(null as double precision) as scale_score_low,
+    cast(null as double precision) as scale_score_high,
+    o.raw_score,
+    cast(null as double precision) as points_possible,
+    cast(null as double precision) as percent_correct,
+    cast(null as double precision) as percentile,
+    cast(null as varchar) as percentile_norm_year,
+    cast(null as double precision) as nce,
+    o.grade_level as grade_equivalent,
+    cast(null as varchar) as grade_equivalent_text,
+    cast(null as varchar) as lexile_text,
+    cast(null as double precision) as lexile_num,
+    cast(null as varchar) as quantile_text,
+    cast(null as double precision) as quantile_num,
+    cast(null as varchar) as growth_from_term,
+    cast(null as double precision) as growth_observed,
+    cast(null as double precision) as growth_projected,
+    cast(null as boolean) as growth_met,
+    cast(null as double precision) as growth_percentile,
+    cast(null as double precision) as growth_index,
+    cast(
+        case o.level_no
+            when 1 then 'Well below grade level'
+            when 2 then 'Below grade level'
+            when 3 then 'At or above grade level'
+        end as varchar
+    ) as performance_level,
+    o.level_no as performance_level_no,
+    case when o.level_no is not null then 3 end as performance_level_of,
+    cast(case when o.level_no is not null then 'derived' end as varchar) as level_source,
+    cast(null as boolean) as is_proficient,
+    cast(o.other_scores as varchar) as other_scores,
+    r.valid_to is not null as is_deleted,
+    r.valid_to as deleted_on,
+    r.valid_from as delivered_on,
+    r.drop_id,
+    r.line
+from results r
+join objectives o on o.district_id = r.district_id and o.result_id = r.result_id
