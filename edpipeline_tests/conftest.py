@@ -6,16 +6,21 @@ warehouse_url          an empty warehouse; the test runs twice, on DuckDB and on
 """
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+import psutil
 import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
 
 from edpipeline.sandbox.postgres_server import postgres_server
+from edpipeline.scratch import scratch_folder
 
 FOREIGN_SETTINGS = (
     "EDPIPELINE_",
@@ -26,6 +31,36 @@ FOREIGN_SETTINGS = (
     "HTTPS_PROXY",
     "ALL_PROXY",
 )
+
+MEMORY = Path("/dev/shm")
+ENOUGH_BYTES = 6 * 2**30
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep temporary files in memory where there is room: a disk makes every commit wait.
+
+    `TMPDIR` says where else. What a killed run left in memory, the next one removes.
+    """
+    if hasattr(config, "workerinput") or "TMPDIR" in os.environ or not _has_room(MEMORY):
+        return
+    stack = ExitStack()
+    config.add_cleanup(stack.close)
+    folder = stack.enter_context(scratch_folder(MEMORY))
+    # The account of the PostgreSQL server must be able to pass through, and to see nothing.
+    for closed in (folder, folder.parent):
+        closed.chmod(0o711)
+    patch = stack.enter_context(pytest.MonkeyPatch.context())
+    patch.setenv("TMPDIR", str(folder))
+    patch.setattr(tempfile, "tempdir", None)  # where an import has already looked it up
+
+
+def _has_room(memory: Path) -> bool:
+    return (
+        memory.is_dir()
+        and os.access(memory, os.W_OK)
+        and not os.statvfs(memory).f_flag & os.ST_NOEXEC  # PostgreSQL is copied there to run
+        and min(shutil.disk_usage(memory).free, psutil.virtual_memory().available) >= ENOUGH_BYTES
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)
