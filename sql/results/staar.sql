@@ -3,9 +3,9 @@
 --
 -- What is settled here, and by whom it was found:
 --
--- - A record of grades 3 to 8 has all subjects side by side (TEA, Data File Formats): each becomes a
---   row. Algebra I is copied into the records of grades 7 and 8 and stands in the end-of-course file
---   as well; the copy is not loaded, so it is there once.
+-- - A record of grades 3 to 8 has all subjects side by side (TEA, Data File Formats): each becomes
+--   a row. Algebra I is copied into the records of grades 7 and 8 and stands in the end-of-course
+--   file as well; the copy is not loaded, so it is there once.
 -- - The score code comes before the score: only S has scores and a level. Absent (A) is not Did Not
 --   Meet, as the public Ed-Fi bundle has it. O is other, D and * no information, M and N (Alternate
 --   2) exempt; a refusal online (non-participant 1) is other, whatever the code. An unknown code
@@ -14,8 +14,8 @@
 -- - Meets, approaches and masters are cumulative: the highest one counts. Blank flags are no level.
 --   Proficient is Meets, in Alternate 2 Satisfactory; that the state calls Approaches passing is in
 --   other_scores. The interim test predicts a level; it makes nobody proficient.
--- - The school year is that of the administration code MMYY, and 13YY, December, belongs to the next
---   one. Nothing is joined with the bundle's table of windows, which lacks codes and has wrong dates.
+-- - The school year is that of the administration code MMYY, and 13YY, December, belongs to the
+--   next one. The bundle's table of windows, which lacks codes and has wrong dates, is not used.
 -- - Reading is `reading` until 2022 and `ela` since 2023, when the test took in writing. English I
 --   and II are `ela` with their course.
 -- - Every end-of-course administration is a term of its own and stays. Of two records of a student
@@ -28,8 +28,8 @@
 --   spreadsheet took zeros away) is not split. In 2026 science has no categories.
 -- - An alternate test in a file with a row per subject is told by administration 04, or by its own
 --   level flags.
--- - Interim terms are told by the date. The time in the file is not said to be the end: completed_at
---   is null. Unknown test codes keep their row without subject.
+-- - Interim terms are told by the date. The time in the file is not said to be the end:
+--   completed_at is null. Unknown test codes keep their row without subject.
 with interim_test (test_code, part, course, grade, language) as (
     values
         ('B3M', 'math', 'none', '03', 'E'), ('B3R', 'rla', 'none', '03', 'E'),
@@ -175,101 +175,182 @@ staar_interim_versions as (
     from assessments.staar_interim r
 ),
 
--- The four tables in one shape, one row per subject. A subject has a row where its score code or
--- its score is filled, or the student refused it; D and * count only where its grade has the subject.
-given as (
+-- The four tables in one shape, one row per subject. A subject of a record has a row where its score
+-- code or its score is filled, or it was refused; D and * count only where its grade has the subject.
+by_subject as (
     select
         a.district_id, a.edition, a.result_id, a.match_field, a.match_value, a.campus_cdc,
         a.campus_name, case when strpos(a.edition, 'alt2') > 0 then 'staar_3_8_alt2' else
         'staar_3_8' end as assessment_code, g.part, 'none' as course, a.administration_code,
         cast(null as date) as test_date, a.grade_tested, a.enrolled_grade, a.tsds_unique_id,
         a.local_student_id, a.document_number, cast(null as varchar) as test_code, cast(null as
-        varchar) as attempt, g.score_code, g.score_code_default, g.packed_length, g.rc_packed,
-        g.rc1_raw, g.rc2_raw, g.rc3_raw, g.rc4_raw, cast(null as double precision) as rc5_raw,
-        cast(null as double precision) as rc6_raw, cast(null as varchar) as rc1_indicator,
-        cast(null as varchar) as rc2_indicator, cast(null as varchar) as rc3_indicator,
-        cast(null as varchar) as rc4_indicator, cast(null as varchar) as rc5_indicator,
-        cast(null as varchar) as rc6_indicator, g.raw_score, g.scale_score, g.percentile,
-        g.lexile, g.quantile, g.language, g.test_version, g.mode, cast(null as varchar) as
-        retester, g.approaches, g.meets, g.masters, g.level_ii, g.level_iii, cast(null as
-        varchar) as predicted_level, g.pli, g.progress, cast(null as double precision) as
-        previous_scale_score, g.ecr_score, g.ecr_ideas, g.ecr_conventions, g.ecr_condition,
-        g.composition_score, cast(null as varchar) as passing_standard, cast(null as varchar) as
-        probability_approaches, cast(null as varchar) as probability_meets, cast(null as
-        varchar) as probability_masters, a.record_update_indicator, g.test_result_id,
-        g.opportunity_key, g.non_participant, g.discrepancy, a.valid_from, a.valid_to,
-        a.drop_id, a.line
+        varchar) as attempt,
+        case g.part
+            when 'rla' then a.rla_score_code when 'math' then a.math_score_code
+            when 'writing' then a.writing_score_code
+            when 'social_studies' then a.social_studies_score_code
+            when 'science' then a.science_score_code
+        end as score_code,
+        case g.part
+            when 'rla' then a.rla_score_code_default when 'math' then a.math_score_code_default
+            when 'writing' then a.writing_score_code_default
+            when 'social_studies' then a.social_studies_score_code_default
+            when 'science' then a.science_score_code_default
+        end as score_code_default,
+        case when g.part in ('rla', 'writing') then 6 else 8 end as packed_length,
+        case g.part
+            when 'rla' then a.rla_rc_packed when 'math' then a.math_rc_packed
+            when 'writing' then a.writing_rc_packed
+            when 'social_studies' then a.social_studies_rc_packed
+            when 'science' then a.science_rc_packed
+        end as rc_packed,
+        case g.part
+            when 'rla' then a.rla_rc1_raw when 'math' then a.math_rc1_raw
+            when 'social_studies' then a.social_studies_rc1_raw
+            when 'science' then a.science_rc1_raw
+        end as rc1_raw,
+        case g.part
+            when 'rla' then a.rla_rc2_raw when 'math' then a.math_rc2_raw
+            when 'social_studies' then a.social_studies_rc2_raw
+            when 'science' then a.science_rc2_raw
+        end as rc2_raw,
+        case g.part
+            when 'rla' then a.rla_rc3_raw when 'math' then a.math_rc3_raw
+            when 'social_studies' then a.social_studies_rc3_raw
+            when 'science' then a.science_rc3_raw
+        end as rc3_raw,
+        case g.part
+            when 'math' then a.math_rc4_raw when 'social_studies' then a.social_studies_rc4_raw
+            when 'science' then a.science_rc4_raw
+        end as rc4_raw,
+        cast(null as double precision) as rc5_raw, cast(null as double precision) as rc6_raw,
+        cast(null as varchar) as rc1_indicator, cast(null as varchar) as rc2_indicator,
+        cast(null as varchar) as rc3_indicator, cast(null as varchar) as rc4_indicator,
+        cast(null as varchar) as rc5_indicator, cast(null as varchar) as rc6_indicator,
+        case g.part
+            when 'rla' then a.rla_raw_score when 'math' then a.math_raw_score
+            when 'writing' then a.writing_raw_score
+            when 'social_studies' then a.social_studies_raw_score
+            when 'science' then a.science_raw_score
+        end as raw_score,
+        case g.part
+            when 'rla' then a.rla_scale_score when 'math' then a.math_scale_score
+            when 'writing' then a.writing_scale_score
+            when 'social_studies' then a.social_studies_scale_score
+            when 'science' then a.science_scale_score
+        end as scale_score,
+        case g.part
+            when 'rla' then a.rla_percentile when 'math' then a.math_percentile
+            when 'writing' then a.writing_percentile
+            when 'social_studies' then a.social_studies_percentile
+            when 'science' then a.science_percentile
+        end as percentile,
+        case g.part when 'rla' then a.rla_lexile end as lexile, case g.part when 'math' then
+        a.math_quantile end as quantile,
+        case g.part
+            when 'rla' then a.rla_language when 'math' then a.math_language
+            when 'writing' then a.writing_language
+            when 'social_studies' then a.social_studies_language
+            when 'science' then a.science_language
+        end as language,
+        case g.part
+            when 'rla' then a.rla_test_version when 'math' then a.math_test_version
+            when 'writing' then a.writing_test_version
+            when 'social_studies' then a.social_studies_test_version
+            when 'science' then a.science_test_version
+        end as test_version,
+        case g.part
+            when 'rla' then a.rla_mode when 'math' then a.math_mode
+            when 'writing' then a.writing_mode when 'social_studies' then a.social_studies_mode
+            when 'science' then a.science_mode
+        end as mode,
+        cast(null as varchar) as retester,
+        case g.part
+            when 'rla' then a.rla_approaches when 'math' then a.math_approaches
+            when 'writing' then a.writing_approaches
+            when 'social_studies' then a.social_studies_approaches
+            when 'science' then a.science_approaches
+        end as approaches,
+        case g.part
+            when 'rla' then a.rla_meets when 'math' then a.math_meets
+            when 'writing' then a.writing_meets
+            when 'social_studies' then a.social_studies_meets
+            when 'science' then a.science_meets
+        end as meets,
+        case g.part
+            when 'rla' then a.rla_masters when 'math' then a.math_masters
+            when 'writing' then a.writing_masters
+            when 'social_studies' then a.social_studies_masters
+            when 'science' then a.science_masters
+        end as masters,
+        case g.part
+            when 'rla' then a.rla_level_ii when 'math' then a.math_level_ii
+            when 'writing' then a.writing_level_ii
+            when 'social_studies' then a.social_studies_level_ii
+            when 'science' then a.science_level_ii
+        end as level_ii,
+        case g.part
+            when 'rla' then a.rla_level_iii when 'math' then a.math_level_iii
+            when 'writing' then a.writing_level_iii
+            when 'social_studies' then a.social_studies_level_iii
+            when 'science' then a.science_level_iii
+        end as level_iii,
+        cast(null as varchar) as predicted_level,
+        case g.part
+            when 'rla' then a.rla_pli when 'math' then a.math_pli
+            when 'social_studies' then a.social_studies_pli when 'science' then a.science_pli
+        end as pli,
+        case g.part
+            when 'rla' then a.rla_progress when 'math' then a.math_progress
+        end as progress,
+        cast(null as double precision) as previous_scale_score, case g.part when 'rla' then
+        a.rla_ecr_score end as ecr_score, case g.part when 'rla' then a.rla_ecr_ideas end as
+        ecr_ideas, case g.part when 'rla' then a.rla_ecr_conventions end as ecr_conventions,
+        case g.part when 'rla' then a.rla_ecr_condition end as ecr_condition, case g.part when
+        'writing' then a.writing_composition_score end as composition_score, cast(null as
+        varchar) as passing_standard, cast(null as varchar) as probability_approaches, cast(null
+        as varchar) as probability_meets, cast(null as varchar) as probability_masters,
+        a.record_update_indicator,
+        case g.part
+            when 'rla' then a.rla_test_result_id when 'math' then a.math_test_result_id
+            when 'social_studies' then a.social_studies_test_result_id
+            when 'science' then a.science_test_result_id
+        end as test_result_id,
+        case g.part
+            when 'rla' then a.rla_opportunity_key when 'math' then a.math_opportunity_key
+            when 'social_studies' then a.social_studies_opportunity_key
+            when 'science' then a.science_opportunity_key
+        end as opportunity_key,
+        case g.part
+            when 'rla' then a.rla_non_participant when 'math' then a.math_non_participant
+            when 'social_studies' then a.social_studies_non_participant
+            when 'science' then a.science_non_participant
+        end as non_participant,
+        case g.part
+            when 'rla' then a.rla_discrepancy when 'math' then a.math_discrepancy
+            when 'social_studies' then a.social_studies_discrepancy
+            when 'science' then a.science_discrepancy
+        end as discrepancy,
+        a.valid_from, a.valid_to, a.drop_id, a.line
     from staar_versions a
-    cross join lateral (
-        values
-        (
-            'rla', 6, a.rla_score_code, a.rla_score_code_default, a.rla_rc_packed,
-            a.rla_rc1_raw, a.rla_rc2_raw, a.rla_rc3_raw, null, a.rla_pli, a.rla_raw_score,
-            a.rla_scale_score, a.rla_language, a.rla_test_version, a.rla_mode, a.rla_approaches,
-            a.rla_meets, a.rla_masters, a.rla_level_ii, a.rla_level_iii, a.rla_progress,
-            a.rla_percentile, a.rla_lexile, null, a.rla_ecr_score, a.rla_ecr_ideas,
-            a.rla_ecr_conventions, a.rla_ecr_condition, null, a.rla_test_result_id,
-            a.rla_opportunity_key, a.rla_non_participant, a.rla_discrepancy
-        ),
-        (
-            'math', 8, a.math_score_code, a.math_score_code_default, a.math_rc_packed,
-            a.math_rc1_raw, a.math_rc2_raw, a.math_rc3_raw, a.math_rc4_raw, a.math_pli,
-            a.math_raw_score, a.math_scale_score, a.math_language, a.math_test_version,
-            a.math_mode, a.math_approaches, a.math_meets, a.math_masters, a.math_level_ii,
-            a.math_level_iii, a.math_progress, a.math_percentile, null, a.math_quantile, null,
-            null, null, null, null, a.math_test_result_id, a.math_opportunity_key,
-            a.math_non_participant, a.math_discrepancy
-        ),
-        (
-            'writing', 6, a.writing_score_code, a.writing_score_code_default,
-            a.writing_rc_packed, null, null, null, null, null, a.writing_raw_score,
-            a.writing_scale_score, a.writing_language, a.writing_test_version, a.writing_mode,
-            a.writing_approaches, a.writing_meets, a.writing_masters, a.writing_level_ii,
-            a.writing_level_iii, null, a.writing_percentile, null, null, null, null, null, null,
-            a.writing_composition_score, null, null, null, null
-        ),
-        (
-            'social_studies', 8, a.social_studies_score_code,
-            a.social_studies_score_code_default, a.social_studies_rc_packed,
-            a.social_studies_rc1_raw, a.social_studies_rc2_raw, a.social_studies_rc3_raw,
-            a.social_studies_rc4_raw, a.social_studies_pli, a.social_studies_raw_score,
-            a.social_studies_scale_score, a.social_studies_language,
-            a.social_studies_test_version, a.social_studies_mode, a.social_studies_approaches,
-            a.social_studies_meets, a.social_studies_masters, a.social_studies_level_ii,
-            a.social_studies_level_iii, null, a.social_studies_percentile, null, null, null,
-            null, null, null, null, a.social_studies_test_result_id,
-            a.social_studies_opportunity_key, a.social_studies_non_participant,
-            a.social_studies_discrepancy
-        ),
-        (
-            'science', 8, a.science_score_code, a.science_score_code_default,
-            a.science_rc_packed, a.science_rc1_raw, a.science_rc2_raw, a.science_rc3_raw,
-            a.science_rc4_raw, a.science_pli, a.science_raw_score, a.science_scale_score,
-            a.science_language, a.science_test_version, a.science_mode, a.science_approaches,
-            a.science_meets, a.science_masters, a.science_level_ii, a.science_level_iii, null,
-            a.science_percentile, null, null, null, null, null, null, null,
-            a.science_test_result_id, a.science_opportunity_key, a.science_non_participant,
-            a.science_discrepancy
-        )
-    ) as g(
-        part, packed_length, score_code, score_code_default, rc_packed, rc1_raw, rc2_raw,
-        rc3_raw, rc4_raw, pli, raw_score, scale_score, language, test_version, mode, approaches,
-        meets, masters, level_ii, level_iii, progress, percentile, lexile, quantile, ecr_score,
-        ecr_ideas, ecr_conventions, ecr_condition, composition_score, test_result_id,
-        opportunity_key, non_participant, discrepancy
-    )
+    cross join (
+        values ('rla'), ('math'), ('writing'), ('social_studies'), ('science')
+    ) as g (part)
     where a.version = 1
-        and (
-            g.scale_score is not null
-            or g.non_participant = '1'
-            or upper(trim(g.score_code)) not in ('D', '*')
-            or (g.score_code is not null and (
-                g.part in ('rla', 'math')
-                or (g.part = 'science' and a.grade_tested in ('05', '08', '5', '8'))
-                or (g.part = 'social_studies' and a.grade_tested in ('08', '8'))
-                or (g.part = 'writing' and a.grade_tested in ('04', '07', '4', '7'))
-            ))
-        )
+),
+
+given as (
+    select s.*
+    from by_subject s
+    where s.scale_score is not null
+        or s.non_participant = '1'
+        or upper(trim(s.score_code)) not in ('D', '*')
+        or (s.score_code is not null and (
+            s.part in ('rla', 'math')
+            or (s.part = 'science' and s.grade_tested in ('05', '08', '5', '8'))
+            or (s.part = 'social_studies' and s.grade_tested in ('08', '8'))
+            or (s.part = 'writing' and s.grade_tested in ('04', '07', '4', '7'))
+        ))
 
     union all
 
@@ -313,7 +394,8 @@ given as (
         l.district_id, l.edition, l.result_id, l.match_field, l.match_value, l.campus_cdc,
         l.campus_name,
         case
-            when substr(lpad(trim(l.administration_code), 4, '0'), 1, 2) = '04' then 'staar_3_8_alt2'
+            when substr(lpad(trim(l.administration_code), 4, '0'), 1, 2) = '04'
+                then 'staar_3_8_alt2'
             when coalesce(l.approaches, l.meets, l.masters) is null
                 and coalesce(l.level_ii, l.level_iii) is not null then 'staar_3_8_alt2'
             else 'staar_3_8'
@@ -409,7 +491,8 @@ repaired as (
         end as own_grade,
         upper(trim(v.score_code)) as code,
         case when v.assessment_code like '%alt2' then 3 else 4 end as levels,
-        lower(trim(regexp_replace(trim(v.predicted_level), '^[Pp]redicted to be ', ''))) as predicted
+        lower(trim(regexp_replace(trim(v.predicted_level), '^[Pp]redicted to be ', '')))
+            as predicted
     from given v
 ),
 
@@ -481,8 +564,8 @@ identified as (
         end as subject,
         coalesce(n.vendor_id, concat_ws(':',
             n.assessment_code, coalesce(n.tsds_unique_id, n.local_student_id, n.result_id),
-            coalesce(n.admin, cast(n.test_date as varchar)), n.grade, n.part, n.test_code, n.attempt,
-            n.document_number
+            coalesce(n.admin, cast(n.test_date as varchar)), n.grade, n.part, n.test_code,
+            n.attempt, n.document_number
         )) as record_id,
         coalesce(n.rc1_raw, case when length(n.rc_packed) = n.packed_length
             then cast(nullif(regexp_replace(substr(n.rc_packed, 1, 2), '[^0-9]', '', 'g'), '')
@@ -513,7 +596,8 @@ delivered as (
         row_number() over (
             partition by f.district_id, f.record_id, f.subject
             order by f.valid_from desc, case when f.status = 'no_information' then 1 else 0 end,
-                case when f.valid_to is null then 0 else 1 end, f.line desc
+                case when f.valid_to is null then 0 else 1 end, f.line desc, f.edition,
+                f.result_id
         ) as delivery
     from identified f
 ),
@@ -541,12 +625,15 @@ preferred as (
                 '"approaches_grade_level": ' || cast(to_json(d.approaches) as varchar),
                 '"performance_level_indicator": ' || cast(to_json(d.pli) as varchar),
                 '"progress_measure": ' || cast(to_json(d.progress) as varchar),
-                '"previous_scale_score": ' || regexp_replace(cast(d.previous_scale_score as varchar), '\.0$', ''),
-                '"extended_response_score": ' || regexp_replace(cast(d.ecr_score as varchar), '\.0$', ''),
+                '"previous_scale_score": ' || 
+                    regexp_replace(cast(d.previous_scale_score as varchar), '\.0$', ''),
+                '"extended_response_score": ' || 
+                    regexp_replace(cast(d.ecr_score as varchar), '\.0$', ''),
                 '"extended_response_ideas": ' || cast(to_json(d.ecr_ideas) as varchar),
                 '"extended_response_conventions": ' || cast(to_json(d.ecr_conventions) as varchar),
                 '"extended_response_condition": ' || cast(to_json(d.ecr_condition) as varchar),
-                '"composition_score": ' || regexp_replace(cast(d.composition_score as varchar), '\.0$', ''),
+                '"composition_score": ' || 
+                    regexp_replace(cast(d.composition_score as varchar), '\.0$', ''),
                 '"probability_approaches": ' || cast(to_json(d.probability_approaches) as varchar),
                 '"probability_meets": ' || cast(to_json(d.probability_meets) as varchar),
                 '"probability_masters": ' || cast(to_json(d.probability_masters) as varchar)
@@ -554,6 +641,25 @@ preferred as (
         ) || '}', '{}') as rest
     from delivered d
     where d.delivery = 1
+),
+
+by_objective as (
+    select
+        w.*,
+        o.objective_code,
+        case o.objective_code
+            when 'overall' then w.raw_score when 'rc1' then w.rc1 when 'rc2' then w.rc2
+            when 'rc3' then w.rc3 when 'rc4' then w.rc4 when 'rc5' then w.rc5 when 'rc6' then w.rc6
+        end as points,
+        case o.objective_code
+            when 'rc1' then w.rc1_indicator when 'rc2' then w.rc2_indicator
+            when 'rc3' then w.rc3_indicator when 'rc4' then w.rc4_indicator
+            when 'rc5' then w.rc5_indicator when 'rc6' then w.rc6_indicator
+        end as indicator
+    from preferred w
+    cross join (
+        values ('overall'), ('rc1'), ('rc2'), ('rc3'), ('rc4'), ('rc5'), ('rc6')
+    ) as o (objective_code)
 )
 
 select
@@ -577,9 +683,9 @@ select
     end as varchar) as assessment_name,
     cast(c.subject as varchar) as subject,
     cast(c.course as varchar) as course,
-    cast(o.objective_code as varchar) as objective_code,
+    cast(c.objective_code as varchar) as objective_code,
     cast(k.objective_name as varchar) as objective_name,
-    cast(case when o.objective_code = 'overall' then 'overall' else 'strand' end as varchar)
+    cast(case when c.objective_code = 'overall' then 'overall' else 'strand' end as varchar)
         as objective_level,
     c.school_year,
     cast(c.term as varchar) as term,
@@ -601,29 +707,29 @@ select
     end as varchar) as primary_rule,
     cast(c.status as varchar) as score_status,
     c.score_code as status_code,
-    cast(case when c.is_scored and o.objective_code = 'overall' then c.scale_score end
+    cast(case when c.is_scored and c.objective_code = 'overall' then c.scale_score end
         as double precision) as scale_score,
     cast(null as double precision) as scale_score_sem,
     cast(null as double precision) as scale_score_low,
     cast(null as double precision) as scale_score_high,
-    cast(case when c.is_scored then o.points end as double precision) as raw_score,
+    cast(case when c.is_scored then c.points end as double precision) as raw_score,
     cast(null as double precision) as points_possible,
     cast(null as double precision) as percent_correct,
-    cast(case when c.is_scored and o.objective_code = 'overall' then c.percentile end
+    cast(case when c.is_scored and c.objective_code = 'overall' then c.percentile end
         as double precision) as percentile,
     cast(null as varchar) as percentile_norm_year,
     cast(null as double precision) as nce,
     cast(null as double precision) as grade_equivalent,
     cast(null as varchar) as grade_equivalent_text,
-    cast(case when c.is_scored and o.objective_code = 'overall' then c.lexile end as varchar)
+    cast(case when c.is_scored and c.objective_code = 'overall' then c.lexile end as varchar)
         as lexile_text,
-    case when c.is_scored and o.objective_code = 'overall' then
+    case when c.is_scored and c.objective_code = 'overall' then
         cast(nullif(regexp_replace(c.lexile, '[^0-9]', '', 'g'), '') as double precision)
         * case when upper(c.lexile) like 'BR%' then -1 else 1 end
     end as lexile_num,
-    cast(case when c.is_scored and o.objective_code = 'overall' then c.quantile end as varchar)
+    cast(case when c.is_scored and c.objective_code = 'overall' then c.quantile end as varchar)
         as quantile_text,
-    case when c.is_scored and o.objective_code = 'overall' then
+    case when c.is_scored and c.objective_code = 'overall' then
         cast(nullif(regexp_replace(c.quantile, '[^0-9]', '', 'g'), '') as double precision)
         * case when upper(c.quantile) like 'EM%' then -1 else 1 end
     end as quantile_num,
@@ -634,7 +740,7 @@ select
     cast(null as double precision) as growth_percentile,
     cast(null as double precision) as growth_index,
     cast(case
-        when o.objective_code <> 'overall' then o.indicator
+        when c.objective_code <> 'overall' then c.indicator
         when c.assessment_code = 'staar_interim' and c.predicted similar to '[1-4]' then
             case c.level_no when 1 then 'Did Not Meet' when 2 then 'Approaches'
                 when 3 then 'Meets' else 'Masters' end
@@ -647,42 +753,32 @@ select
             when 3 then 'Meets' when 4 then 'Masters' end
     end as varchar) as performance_level,
     cast(case
-        when o.objective_code = 'overall' then c.level_no
-        else case lower(o.indicator) when 'under' then 1 when 'near' then 2 when 'above' then 3 end
+        when c.objective_code = 'overall' then c.level_no
+        else case lower(c.indicator) when 'under' then 1 when 'near' then 2 when 'above' then 3 end
     end as integer) as performance_level_no,
     cast(case
-        when o.objective_code = 'overall' then case when c.level_no is not null then c.levels end
-        when lower(o.indicator) in ('under', 'near', 'above') then 3
+        when c.objective_code = 'overall' then case when c.level_no is not null then c.levels end
+        when lower(c.indicator) in ('under', 'near', 'above') then 3
     end as integer) as performance_level_of,
     cast(case
-        when o.objective_code <> 'overall' then case when o.indicator is not null then 'vendor' end
+        when c.objective_code <> 'overall' then case when c.indicator is not null then 'vendor' end
         when c.assessment_code = 'staar_interim'
             then case when c.predicted is not null then 'vendor' end
         when c.level_no is not null then 'state'
     end as varchar) as level_source,
     case
-        when o.objective_code = 'overall' and c.assessment_code <> 'staar_interim'
+        when c.objective_code = 'overall' and c.assessment_code <> 'staar_interim'
             then c.level_no >= case when c.levels = 3 then 2 else 3 end
     end as is_proficient,
-    cast(case when o.objective_code = 'overall' then c.rest end as varchar) as other_scores,
+    cast(case when c.objective_code = 'overall' then c.rest end as varchar) as other_scores,
     c.valid_to is not null as is_deleted,
     c.valid_to as deleted_on,
     c.valid_from as delivered_on,
     c.drop_id,
     c.line
-from preferred c
-cross join lateral (
-    values
-        ('overall', c.raw_score, cast(null as varchar)),
-        ('rc1', c.rc1, c.rc1_indicator),
-        ('rc2', c.rc2, c.rc2_indicator),
-        ('rc3', c.rc3, c.rc3_indicator),
-        ('rc4', c.rc4, c.rc4_indicator),
-        ('rc5', c.rc5, c.rc5_indicator),
-        ('rc6', c.rc6, c.rc6_indicator)
-) as o(objective_code, points, indicator)
+from by_objective c
 left join category k
-    on k.part = c.part and k.course = c.course and k.objective_code = o.objective_code
+    on k.part = c.part and k.course = c.course and k.objective_code = c.objective_code
     and c.school_year between k.first_year and k.last_year
-where o.objective_code = 'overall'
-    or (c.is_scored and (o.points is not null or o.indicator is not null))
+where c.objective_code = 'overall'
+    or (c.is_scored and (c.points is not null or c.indicator is not null))

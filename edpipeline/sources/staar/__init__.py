@@ -21,8 +21,8 @@ Tables:
     staar_interim  one row per attempt at an interim test
 
 Known trouble: absent students have blank flags, which are no level; scores are zero-padded and 000
-is a percentile; a student who tests in two grades has two records; Algebra I taken in grade 7 or 8 is
-copied into the record of grades 3 to 8 and is read from the end-of-course file alone; item
-answers and the history of earlier years are read past. The PEIMS id may be a social security number:
-it is loaded because some districts match on it (alternate user id), and is personal data.
+is a percentile; a student who tests in two grades has two records; Algebra I taken in grade 7 or 8
+is copied into the record of grades 3 to 8 and is read from the end-of-course file alone; item
+answers and the history of earlier years are read past. The PEIMS id may be a social security
+number: it is loaded because some districts match on it (alternate user id), and is personal data.
 """
