@@ -28,9 +28,14 @@
 -- - BR (before a Lexile) and EM (before a Quantile) mean below zero (MetaMetrics).
 -- - Kindergarten is 13 in some files. Comprehensive files have the grade in StudentsBySchool.csv.
 -- - The file says when a test began and not when it ended: completed_at is null.
+
+-- Which row counts, and as what, is decided on few columns: the rows are wide.
 with versions as (
     select
-        r.*,
+        r.district_id, r.result_id, r.valid_from, r.valid_to, r.drop_id, r.line, r.match_value,
+        r.student_id, r.student_state_id, r.term_name, r.school_name, r.nwea_standard_grade,
+        r.grade, r.course, r.measurement_scale, r.growth_measure_yn, r.test_type, r.test_name,
+        r.test_id, r.test_start_date, r.test_start_time, r.test_rit_score, r.test_standard_error,
         row_number() over (
             partition by r.district_id, r.result_id
             order by r.valid_from desc, case when r.valid_to is null then 0 else 1 end, r.line desc
@@ -56,11 +61,7 @@ worded as (
         coalesce(v.course, v.measurement_scale) as rit_scale,
         lower(coalesce(v.course, v.measurement_scale)) as scale,
         lower(split_part(trim(v.term_name), ' ', 1)) as season,
-        upper(trim(v.norms_reference_data)) as norms,
         upper(trim(v.growth_measure_yn)) in ('TRUE', 'T', 'YES', 'Y', '1') as counts_for_growth,
-        coalesce(v.lexile_score, v.rit_to_reading_score) as lexile_text,
-        upper(replace(coalesce(v.lexile_score, v.rit_to_reading_score), ' ', '')) as lexile,
-        upper(replace(v.quantile_score, ' ', '')) as quantile,
         regexp_replace(
             upper(trim(coalesce(v.nwea_standard_grade, v.grade, s.grade))), '^GRADE *|[+]$', '', 'g'
         ) as grade_word,
@@ -159,7 +160,6 @@ delivered as (
     from identified i
 ),
 
--- pair: the growth shown, by the order of the pairs in the file (fall to fall is 1).
 compared as (
     select
         d.*,
@@ -178,100 +178,76 @@ compared as (
             order by d.growth_flag desc, case when d.scale like '%spanish%' then 1 else 0 end,
                 d.test_start_date desc, d.test_start_time desc nulls last,
                 d.test_standard_error nulls last, d.record_id
-        ) as preference,
-        case
-            when d.term = 'fall' and coalesce(d.fall_to_fall_observed_growth,
-                d.fall_to_fall_projected_growth) is not null then 1
-            when d.term = 'winter' and coalesce(d.fall_to_winter_observed_growth,
-                d.fall_to_winter_projected_growth) is not null then 2
-            when d.term = 'spring' and coalesce(d.fall_to_spring_observed_growth,
-                d.fall_to_spring_projected_growth) is not null then 3
-            when d.term = 'winter' and coalesce(d.winter_to_winter_observed_growth,
-                d.winter_to_winter_projected_growth) is not null then 4
-            when d.term = 'spring' and coalesce(d.spring_to_spring_observed_growth,
-                d.spring_to_spring_projected_growth) is not null then 6
-            when d.term = 'spring' and coalesce(d.winter_to_spring_observed_growth,
-                d.winter_to_spring_projected_growth) is not null then 5
-        end as pair
+        ) as preference
     from delivered d
     where d.delivery = 1
 ),
 
--- One row for the test (0) and one for each of its goals (1 to 8), where the test has it.
-split as (
+-- pair: the growth shown, by the order of the pairs in the file (fall to fall is 1).
+joined as (
     select
-        c.*,
-        unnest(array[0, 1, 2, 3, 4, 5, 6, 7, 8]) as objective,
-        unnest(array[
-            cast(null as varchar), c.goal1_name, c.goal2_name,
-            c.goal3_name, c.goal4_name, c.goal5_name,
-            c.goal6_name, c.goal7_name, c.goal8_name
-        ]) as goal_name,
-        unnest(array[
-            cast(null as double precision), c.goal1_rit_score, c.goal2_rit_score,
-            c.goal3_rit_score, c.goal4_rit_score, c.goal5_rit_score,
-            c.goal6_rit_score, c.goal7_rit_score, c.goal8_rit_score
-        ]) as goal_score,
-        unnest(array[
-            cast(null as double precision), c.goal1_std_err, c.goal2_std_err,
-            c.goal3_std_err, c.goal4_std_err, c.goal5_std_err,
-            c.goal6_std_err, c.goal7_std_err, c.goal8_std_err
-        ]) as goal_error,
-        unnest(array[
-            cast(null as varchar), c.goal1_range, c.goal2_range,
-            c.goal3_range, c.goal4_range, c.goal5_range,
-            c.goal6_range, c.goal7_range, c.goal8_range
-        ]) as goal_range,
-        unnest(array[
-            cast(null as varchar), c.goal1_adjective, c.goal2_adjective,
-            c.goal3_adjective, c.goal4_adjective, c.goal5_adjective,
-            c.goal6_adjective, c.goal7_adjective, c.goal8_adjective
-        ]) as goal_adjective
+        r.*,
+        c.assessment_code, c.subject_code, c.course_code, c.school_year, c.term, c.term_source,
+        c.grade_tested, c.scale, c.rit_scale, c.record_id, c.record_kind, c.is_deleted,
+        c.attempt, c.preference, c.group_has_flag,
+        upper(trim(r.norms_reference_data)) as norms,
+        coalesce(r.lexile_score, r.rit_to_reading_score) as lexile_text,
+        upper(replace(coalesce(r.lexile_score, r.rit_to_reading_score), ' ', '')) as lexile,
+        upper(replace(r.quantile_score, ' ', '')) as quantile,
+        case
+            when c.term = 'fall' and coalesce(r.fall_to_fall_observed_growth,
+                r.fall_to_fall_projected_growth) is not null then 1
+            when c.term = 'winter' and coalesce(r.fall_to_winter_observed_growth,
+                r.fall_to_winter_projected_growth) is not null then 2
+            when c.term = 'spring' and coalesce(r.fall_to_spring_observed_growth,
+                r.fall_to_spring_projected_growth) is not null then 3
+            when c.term = 'winter' and coalesce(r.winter_to_winter_observed_growth,
+                r.winter_to_winter_projected_growth) is not null then 4
+            when c.term = 'spring' and coalesce(r.spring_to_spring_observed_growth,
+                r.spring_to_spring_projected_growth) is not null then 6
+            when c.term = 'spring' and coalesce(r.winter_to_spring_observed_growth,
+                r.winter_to_spring_projected_growth) is not null then 5
+        end as pair
     from compared c
+    join assessments.nwea_map r
+        on r.district_id = c.district_id and r.result_id = c.result_id
+        and r.valid_from = c.valid_from and r.drop_id = c.drop_id and r.line = c.line
 ),
 
-measured as (
+tests as (
     select
         c.*,
-        case when c.objective = 0 then c.test_rit_score else c.goal_score end as score,
-        case
-            when c.objective = 0 then nullif(trim(c.achievement_quintile), '*')
-            when c.goal_score is not null then nullif(trim(c.goal_adjective), '*')
-        end as level_word,
-        case when c.goal_score is not null and replace(c.goal_range, ' ', '') ~ '^[0-9]+-[0-9]+$'
-            then replace(c.goal_range, ' ', '') end as points,
-        case when c.objective = 0 then
-            (array['fall', 'fall', 'fall', 'winter', 'winter', 'spring'])[c.pair]
-        end as growth_from_term,
-        case when c.objective = 0 then (array[
+        (array['fall', 'fall', 'fall', 'winter', 'winter', 'spring'])[c.pair]
+            as growth_from_term,
+        (array[
             c.fall_to_fall_projected_growth, c.fall_to_winter_projected_growth,
             c.fall_to_spring_projected_growth, c.winter_to_winter_projected_growth,
             c.winter_to_spring_projected_growth, c.spring_to_spring_projected_growth
-        ])[c.pair] end as growth_projected,
-        case when c.objective = 0 then (array[
+        ])[c.pair] as growth_projected,
+        (array[
             c.fall_to_fall_observed_growth, c.fall_to_winter_observed_growth,
             c.fall_to_spring_observed_growth, c.winter_to_winter_observed_growth,
             c.winter_to_spring_observed_growth, c.spring_to_spring_observed_growth
-        ])[c.pair] end as growth_observed,
-        case when c.objective = 0 then (array[
+        ])[c.pair] as growth_observed,
+        (array[
             c.fall_to_fall_met_projected_growth, c.fall_to_winter_met_projected_growth,
             c.fall_to_spring_met_projected_growth, c.winter_to_winter_met_projected_growth,
             c.winter_to_spring_met_projected_growth, c.spring_to_spring_met_projected_growth
-        ])[c.pair] end as met,
-        case when c.objective = 0 then (array[
+        ])[c.pair] as met,
+        (array[
             c.fall_to_fall_conditional_growth_index, c.fall_to_winter_conditional_growth_index,
             c.fall_to_spring_conditional_growth_index, c.winter_to_winter_conditional_growth_index,
             c.winter_to_spring_conditional_growth_index, c.spring_to_spring_conditional_growth_index
-        ])[c.pair] end as growth_index,
-        case when c.objective = 0 then (array[
+        ])[c.pair] as growth_index,
+        (array[
             c.fall_to_fall_conditional_growth_percentile,
             c.fall_to_winter_conditional_growth_percentile,
             c.fall_to_spring_conditional_growth_percentile,
             c.winter_to_winter_conditional_growth_percentile,
             c.winter_to_spring_conditional_growth_percentile,
             c.spring_to_spring_conditional_growth_percentile
-        ])[c.pair] end as growth_percentile,
-        case when c.objective = 0 then concat_ws(', ',
+        ])[c.pair] as growth_percentile,
+        concat_ws(', ',
             '"rit_scale": ' || to_json(c.rit_scale),
             '"test_start_time": ' || to_json(cast(c.test_start_time as varchar)),
             '"test_duration_minutes": ' || c.test_duration_minutes,
@@ -388,10 +364,67 @@ measured as (
             '"projected_proficiency_level10": ' || to_json(c.projected_proficiency_level10),
             '"accommodation_categories": ' || to_json(c.accommodation_categories),
             '"accommodations": ' || to_json(c.accommodations)
-        )
-        when not replace(c.goal_range, ' ', '') ~ '^([0-9]+-[0-9]+|[-*]+)$'
-            then '"goal_range": ' || to_json(c.goal_range)
-        end as rest
+        ) as rest,
+        cast(case
+            when c.lexile ~ '^(BR|-)[0-9]+L?$'
+                then -cast(regexp_replace(c.lexile, '[^0-9]', '', 'g') as integer)
+            when c.lexile ~ '^[<>]?[0-9]+L?$'
+                then cast(regexp_replace(c.lexile, '[^0-9]', '', 'g') as integer)
+        end as double precision) as lexile_num,
+        cast(case
+            when c.quantile ~ '^(EM|-)[0-9]+Q?$'
+                then -cast(regexp_replace(c.quantile, '[^0-9]', '', 'g') as integer)
+            when c.quantile ~ '^[<>]?[0-9]+Q?$'
+                then cast(regexp_replace(c.quantile, '[^0-9]', '', 'g') as integer)
+        end as double precision) as quantile_num
+    from joined c
+),
+
+-- One row for the test (0) and one for each of its goals (1 to 8), where the test has it.
+split as (
+    select
+        c.*,
+        unnest(array[0, 1, 2, 3, 4, 5, 6, 7, 8]) as objective,
+        unnest(array[
+            cast(null as varchar), c.goal1_name, c.goal2_name,
+            c.goal3_name, c.goal4_name, c.goal5_name,
+            c.goal6_name, c.goal7_name, c.goal8_name
+        ]) as goal_name,
+        unnest(array[
+            cast(null as double precision), c.goal1_rit_score, c.goal2_rit_score,
+            c.goal3_rit_score, c.goal4_rit_score, c.goal5_rit_score,
+            c.goal6_rit_score, c.goal7_rit_score, c.goal8_rit_score
+        ]) as goal_score,
+        unnest(array[
+            cast(null as double precision), c.goal1_std_err, c.goal2_std_err,
+            c.goal3_std_err, c.goal4_std_err, c.goal5_std_err,
+            c.goal6_std_err, c.goal7_std_err, c.goal8_std_err
+        ]) as goal_error,
+        unnest(array[
+            cast(null as varchar), c.goal1_range, c.goal2_range,
+            c.goal3_range, c.goal4_range, c.goal5_range,
+            c.goal6_range, c.goal7_range, c.goal8_range
+        ]) as goal_range,
+        unnest(array[
+            cast(null as varchar), c.goal1_adjective, c.goal2_adjective,
+            c.goal3_adjective, c.goal4_adjective, c.goal5_adjective,
+            c.goal6_adjective, c.goal7_adjective, c.goal8_adjective
+        ]) as goal_adjective
+    from tests c
+),
+
+measured as (
+    select
+        c.*,
+        case when c.objective = 0 then c.test_rit_score else c.goal_score end as score,
+        case
+            when c.objective = 0 then nullif(trim(c.achievement_quintile), '*')
+            when c.goal_score is not null then nullif(trim(c.goal_adjective), '*')
+        end as level_word,
+        case
+            when c.goal_score is not null and replace(c.goal_range, ' ', '') ~ '^[0-9]+-[0-9]+$'
+                then replace(c.goal_range, ' ', '')
+        end as points
     from split c
     where c.objective = 0 or c.goal_name is not null or c.goal_score is not null
 ),
@@ -405,19 +438,7 @@ levelled as (
             when 'AVG' then 3
             when 'HIAVG' then 4
             when 'HIGH' then 5
-        end as level_no,
-        cast(case
-            when l.lexile ~ '^(BR|-)[0-9]+L?$'
-                then -cast(regexp_replace(l.lexile, '[^0-9]', '', 'g') as integer)
-            when l.lexile ~ '^[<>]?[0-9]+L?$'
-                then cast(regexp_replace(l.lexile, '[^0-9]', '', 'g') as integer)
-        end as double precision) as lexile_num,
-        cast(case
-            when l.quantile ~ '^(EM|-)[0-9]+Q?$'
-                then -cast(regexp_replace(l.quantile, '[^0-9]', '', 'g') as integer)
-            when l.quantile ~ '^[<>]?[0-9]+Q?$'
-                then cast(regexp_replace(l.quantile, '[^0-9]', '', 'g') as integer)
-        end as double precision) as quantile_num
+        end as level_no
     from measured l
 )
 
@@ -480,19 +501,33 @@ select
     case when m.objective = 0 then m.lexile_num end as lexile_num,
     cast(case when m.objective = 0 then m.quantile_score end as varchar) as quantile_text,
     case when m.objective = 0 then m.quantile_num end as quantile_num,
-    cast(m.growth_from_term as varchar) as growth_from_term,
-    cast(m.growth_observed as double precision) as growth_observed,
-    cast(m.growth_projected as double precision) as growth_projected,
-    case upper(left(trim(m.met), 1)) when 'Y' then true when 'N' then false end as growth_met,
-    cast(m.growth_percentile as double precision) as growth_percentile,
-    cast(m.growth_index as double precision) as growth_index,
+    cast(case when m.objective = 0 then m.growth_from_term end as varchar)
+        as growth_from_term,
+    cast(case when m.objective = 0 then m.growth_observed end as double precision)
+        as growth_observed,
+    cast(case when m.objective = 0 then m.growth_projected end as double precision)
+        as growth_projected,
+    case
+        when m.objective > 0 then null
+        when upper(left(trim(m.met), 1)) = 'Y' then true
+        when upper(left(trim(m.met), 1)) = 'N' then false
+    end as growth_met,
+    cast(case when m.objective = 0 then m.growth_percentile end as double precision)
+        as growth_percentile,
+    cast(case when m.objective = 0 then m.growth_index end as double precision)
+        as growth_index,
     cast(m.level_word as varchar) as performance_level,
     cast(m.level_no as integer) as performance_level_no,
     cast(case when m.level_no is not null then 5 end as integer) as performance_level_of,
     cast(case when m.level_word is not null then 'vendor' end as varchar) as level_source,
     cast(null as boolean) as is_proficient,
-    cast('{' || regexp_replace(nullif(m.rest, ''), '": (-?[0-9]+)[.]0(,|$)', '": \1\2', 'g') || '}'
-        as varchar) as other_scores,
+    cast(case
+        when m.objective = 0
+            then '{' || regexp_replace(
+                nullif(m.rest, ''), '": (-?[0-9]+)[.]0(,|$)', '": \1\2', 'g') || '}'
+        when not replace(m.goal_range, ' ', '') ~ '^([0-9]+-[0-9]+|[-*]+)$'
+            then '{"goal_range": ' || to_json(m.goal_range) || '}'
+    end as varchar) as other_scores,
     m.is_deleted,
     m.valid_to as deleted_on,
     m.valid_from as delivered_on,
