@@ -175,8 +175,8 @@ staar_interim_versions as (
     from assessments.staar_interim r
 ),
 
--- The four tables in one shape, one row per subject. A subject of a record has a row where its score
--- code or its score is filled, or it was refused; D and * count only where its grade has the subject.
+-- The four tables in one shape, one row per subject. A subject of a record has a row where its
+-- score code or its score is filled, or it was refused; D and * only where its grade has the subject.
 by_subject as (
     select
         a.district_id, a.edition, a.result_id, a.match_field, a.match_value, a.campus_cdc,
