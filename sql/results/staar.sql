@@ -176,15 +176,17 @@ staar_interim_versions as (
 ),
 
 -- The four tables in one shape, one row per subject. A subject of a record has a row where its
--- score code or its score is filled, or it was refused; D and * only where its grade has the subject.
+-- score code or its score is filled, or it was refused; D and * only where its grade has it.
 by_subject as (
     select
         a.district_id, a.edition, a.result_id, a.match_field, a.match_value, a.campus_cdc,
-        a.campus_name, case when strpos(a.edition, 'alt2') > 0 then 'staar_3_8_alt2' else
-        'staar_3_8' end as assessment_code, g.part, 'none' as course, a.administration_code,
-        cast(null as date) as test_date, a.grade_tested, a.enrolled_grade, a.tsds_unique_id,
-        a.local_student_id, a.document_number, cast(null as varchar) as test_code, cast(null as
-        varchar) as attempt,
+        a.campus_name,
+        case
+            when strpos(a.edition, 'alt2') > 0 then 'staar_3_8_alt2' else 'staar_3_8'
+        end as assessment_code,
+        g.part, 'none' as course, a.administration_code, cast(null as date) as test_date,
+        a.grade_tested, a.enrolled_grade, a.tsds_unique_id, a.local_student_id, a.document_number,
+        cast(null as varchar) as test_code, cast(null as varchar) as attempt,
         case g.part
             when 'rla' then a.rla_score_code when 'math' then a.math_score_code
             when 'writing' then a.writing_score_code
@@ -245,8 +247,8 @@ by_subject as (
             when 'social_studies' then a.social_studies_percentile
             when 'science' then a.science_percentile
         end as percentile,
-        case g.part when 'rla' then a.rla_lexile end as lexile, case g.part when 'math' then
-        a.math_quantile end as quantile,
+        case g.part when 'rla' then a.rla_lexile end as lexile,
+        case g.part when 'math' then a.math_quantile end as quantile,
         case g.part
             when 'rla' then a.rla_language when 'math' then a.math_language
             when 'writing' then a.writing_language
@@ -303,13 +305,15 @@ by_subject as (
         case g.part
             when 'rla' then a.rla_progress when 'math' then a.math_progress
         end as progress,
-        cast(null as double precision) as previous_scale_score, case g.part when 'rla' then
-        a.rla_ecr_score end as ecr_score, case g.part when 'rla' then a.rla_ecr_ideas end as
-        ecr_ideas, case g.part when 'rla' then a.rla_ecr_conventions end as ecr_conventions,
-        case g.part when 'rla' then a.rla_ecr_condition end as ecr_condition, case g.part when
-        'writing' then a.writing_composition_score end as composition_score, cast(null as
-        varchar) as passing_standard, cast(null as varchar) as probability_approaches, cast(null
-        as varchar) as probability_meets, cast(null as varchar) as probability_masters,
+        cast(null as double precision) as previous_scale_score,
+        case g.part when 'rla' then a.rla_ecr_score end as ecr_score,
+        case g.part when 'rla' then a.rla_ecr_ideas end as ecr_ideas,
+        case g.part when 'rla' then a.rla_ecr_conventions end as ecr_conventions,
+        case g.part when 'rla' then a.rla_ecr_condition end as ecr_condition,
+        case g.part when 'writing' then a.writing_composition_score end as composition_score,
+        cast(null as varchar) as passing_standard,
+        cast(null as varchar) as probability_approaches,
+        cast(null as varchar) as probability_meets, cast(null as varchar) as probability_masters,
         a.record_update_indicator,
         case g.part
             when 'rla' then a.rla_test_result_id when 'math' then a.math_test_result_id
@@ -356,8 +360,10 @@ given as (
 
     select
         e.district_id, e.edition, e.result_id, e.match_field, e.match_value, e.campus_cdc,
-        e.campus_name, case when strpos(e.edition, 'alt2') > 0 then 'staar_eoc_alt2' else
-        'staar_eoc' end as assessment_code,
+        e.campus_name,
+        case
+            when strpos(e.edition, 'alt2') > 0 then 'staar_eoc_alt2' else 'staar_eoc'
+        end as assessment_code,
         case upper(trim(e.eoc_code))
             when 'A1' then 'math' when 'A2' then 'math' when 'BI' then 'science'
             when 'US' then 'social_studies'
@@ -368,23 +374,24 @@ given as (
             when 'US' then 'us_history'
             when 'E1' then 'english_1' when 'E2' then 'english_2' when 'E3' then 'english_3'
         end as course,
-        e.administration_code, cast(null as date) as test_date, e.grade_tested, cast(null as
-        varchar) as enrolled_grade, e.tsds_unique_id, e.local_student_id, e.document_number,
-        e.eoc_code as test_code, cast(null as varchar) as attempt, e.score_code,
-        e.score_code_default, case upper(trim(e.eoc_code)) when 'US' then 8 when 'A1' then 10
-        when 'BI' then 10 else 12 end as packed_length, e.rc_packed, e.rc1_raw, e.rc2_raw,
-        e.rc3_raw, e.rc4_raw, e.rc5_raw, e.rc6_raw, cast(null as varchar) as rc1_indicator,
-        cast(null as varchar) as rc2_indicator, cast(null as varchar) as rc3_indicator,
-        cast(null as varchar) as rc4_indicator, cast(null as varchar) as rc5_indicator,
-        cast(null as varchar) as rc6_indicator, e.raw_score, e.scale_score, e.percentile,
-        e.lexile, e.quantile, cast(null as varchar) as language, e.test_version, e.mode,
-        e.retester, e.approaches, e.meets, e.masters, e.level_ii, e.level_iii, cast(null as
-        varchar) as predicted_level, e.pli, e.progress, e.previous_scale_score, e.ecr_score,
-        e.ecr_ideas, e.ecr_conventions, e.ecr_condition, cast(null as double precision) as
-        composition_score, e.passing_standard, cast(null as varchar) as probability_approaches,
-        cast(null as varchar) as probability_meets, cast(null as varchar) as
-        probability_masters, e.record_update_indicator, e.test_result_id, e.opportunity_key,
-        e.non_participant, e.discrepancy, e.valid_from, e.valid_to, e.drop_id, e.line
+        e.administration_code, cast(null as date) as test_date, e.grade_tested,
+        cast(null as varchar) as enrolled_grade, e.tsds_unique_id, e.local_student_id,
+        e.document_number, e.eoc_code as test_code, cast(null as varchar) as attempt,
+        e.score_code, e.score_code_default,
+        case upper(trim(e.eoc_code)) when 'US' then 8 when 'A1' then 10 when 'BI' then 10 else 12 end as packed_length,
+        e.rc_packed, e.rc1_raw, e.rc2_raw, e.rc3_raw, e.rc4_raw, e.rc5_raw, e.rc6_raw,
+        cast(null as varchar) as rc1_indicator, cast(null as varchar) as rc2_indicator,
+        cast(null as varchar) as rc3_indicator, cast(null as varchar) as rc4_indicator,
+        cast(null as varchar) as rc5_indicator, cast(null as varchar) as rc6_indicator,
+        e.raw_score, e.scale_score, e.percentile, e.lexile, e.quantile,
+        cast(null as varchar) as language, e.test_version, e.mode, e.retester, e.approaches,
+        e.meets, e.masters, e.level_ii, e.level_iii, cast(null as varchar) as predicted_level,
+        e.pli, e.progress, e.previous_scale_score, e.ecr_score, e.ecr_ideas, e.ecr_conventions,
+        e.ecr_condition, cast(null as double precision) as composition_score, e.passing_standard,
+        cast(null as varchar) as probability_approaches,
+        cast(null as varchar) as probability_meets, cast(null as varchar) as probability_masters,
+        e.record_update_indicator, e.test_result_id, e.opportunity_key, e.non_participant,
+        e.discrepancy, e.valid_from, e.valid_to, e.drop_id, e.line
     from staar_eoc_versions e
     where e.version = 1
 
@@ -408,9 +415,9 @@ given as (
             when lower(l.test_subject) like '%science%' then 'science'
             when lower(l.test_subject) like '%writing%' then 'writing'
         end as part,
-        'none' as course, l.administration_code, cast(null as date) as test_date,
-        l.grade_tested, l.enrolled_grade, l.tsds_unique_id, l.local_student_id, cast(null as
-        varchar) as document_number,
+        'none' as course, l.administration_code, cast(null as date) as test_date, l.grade_tested,
+        l.enrolled_grade, l.tsds_unique_id, l.local_student_id,
+        cast(null as varchar) as document_number,
         case
             when lower(l.test_subject) like '%read%' or lower(l.test_subject) like '%language arts%'
                 or lower(trim(l.test_subject)) = 'rla'
@@ -419,22 +426,24 @@ given as (
                 then null
             else l.test_subject
         end as test_code,
-        cast(null as varchar) as attempt, l.score_code, l.score_code_default, cast(null as
-        integer) as packed_length, cast(null as varchar) as rc_packed, l.rc1_raw, l.rc2_raw,
-        l.rc3_raw, l.rc4_raw, l.rc5_raw, l.rc6_raw, cast(null as varchar) as rc1_indicator,
-        cast(null as varchar) as rc2_indicator, cast(null as varchar) as rc3_indicator,
-        cast(null as varchar) as rc4_indicator, cast(null as varchar) as rc5_indicator,
-        cast(null as varchar) as rc6_indicator, l.raw_score, l.scale_score, l.percentile,
-        l.lexile, l.quantile, l.language, l.test_version, l.mode, cast(null as varchar) as
-        retester, l.approaches, l.meets, l.masters, l.level_ii, l.level_iii, cast(null as
-        varchar) as predicted_level, l.pli, l.progress, cast(null as double precision) as
-        previous_scale_score, l.ecr_score, cast(null as varchar) as ecr_ideas, cast(null as
-        varchar) as ecr_conventions, cast(null as varchar) as ecr_condition, cast(null as double
-        precision) as composition_score, cast(null as varchar) as passing_standard, cast(null as
-        varchar) as probability_approaches, cast(null as varchar) as probability_meets,
-        cast(null as varchar) as probability_masters, cast(null as varchar) as
-        record_update_indicator, l.test_result_id, l.opportunity_key, l.non_participant,
-        l.discrepancy, l.valid_from, l.valid_to, l.drop_id, l.line
+        cast(null as varchar) as attempt, l.score_code, l.score_code_default,
+        cast(null as integer) as packed_length, cast(null as varchar) as rc_packed, l.rc1_raw,
+        l.rc2_raw, l.rc3_raw, l.rc4_raw, l.rc5_raw, l.rc6_raw,
+        cast(null as varchar) as rc1_indicator, cast(null as varchar) as rc2_indicator,
+        cast(null as varchar) as rc3_indicator, cast(null as varchar) as rc4_indicator,
+        cast(null as varchar) as rc5_indicator, cast(null as varchar) as rc6_indicator,
+        l.raw_score, l.scale_score, l.percentile, l.lexile, l.quantile, l.language,
+        l.test_version, l.mode, cast(null as varchar) as retester, l.approaches, l.meets,
+        l.masters, l.level_ii, l.level_iii, cast(null as varchar) as predicted_level, l.pli,
+        l.progress, cast(null as double precision) as previous_scale_score, l.ecr_score,
+        cast(null as varchar) as ecr_ideas, cast(null as varchar) as ecr_conventions,
+        cast(null as varchar) as ecr_condition,
+        cast(null as double precision) as composition_score,
+        cast(null as varchar) as passing_standard,
+        cast(null as varchar) as probability_approaches,
+        cast(null as varchar) as probability_meets, cast(null as varchar) as probability_masters,
+        cast(null as varchar) as record_update_indicator, l.test_result_id, l.opportunity_key,
+        l.non_participant, l.discrepancy, l.valid_from, l.valid_to, l.drop_id, l.line
     from staar_long_versions l
     where l.version = 1
 
@@ -442,28 +451,31 @@ given as (
 
     select
         i.district_id, i.edition, i.result_id, i.match_field, i.match_value, i.campus_cdc,
-        i.campus_name, 'staar_interim' as assessment_code, t.part as part, coalesce(t.course,
-        'none') as course, cast(null as varchar) as administration_code, i.test_date,
-        coalesce(i.grade_tested, t.grade) as grade_tested, i.enrolled_grade, i.tsds_unique_id,
-        i.local_student_id, cast(null as varchar) as document_number, i.test_code, i.attempt,
-        cast(null as varchar) as score_code, cast(null as varchar) as score_code_default,
-        cast(null as integer) as packed_length, cast(null as varchar) as rc_packed, i.rc1_raw,
-        i.rc2_raw, i.rc3_raw, i.rc4_raw, i.rc5_raw, i.rc6_raw, i.rc1_indicator, i.rc2_indicator,
-        i.rc3_indicator, i.rc4_indicator, i.rc5_indicator, i.rc6_indicator, i.raw_score,
-        i.scale_score, cast(null as double precision) as percentile, cast(null as varchar) as
-        lexile, cast(null as varchar) as quantile, t.language as language, cast(null as varchar)
-        as test_version, cast(null as varchar) as mode, cast(null as varchar) as retester,
-        cast(null as varchar) as approaches, cast(null as varchar) as meets, cast(null as
-        varchar) as masters, cast(null as varchar) as level_ii, cast(null as varchar) as
-        level_iii, i.predicted_level, cast(null as varchar) as pli, cast(null as varchar) as
-        progress, cast(null as double precision) as previous_scale_score, cast(null as double
-        precision) as ecr_score, cast(null as varchar) as ecr_ideas, cast(null as varchar) as
-        ecr_conventions, cast(null as varchar) as ecr_condition, cast(null as double precision)
-        as composition_score, cast(null as varchar) as passing_standard,
-        i.probability_approaches, i.probability_meets, i.probability_masters, cast(null as
-        varchar) as record_update_indicator, cast(null as varchar) as test_result_id,
-        i.opportunity_key, cast(null as varchar) as non_participant, cast(null as varchar) as
-        discrepancy, i.valid_from, i.valid_to, i.drop_id, i.line
+        i.campus_name, 'staar_interim' as assessment_code, t.part as part,
+        coalesce(t.course, 'none') as course, cast(null as varchar) as administration_code,
+        i.test_date, coalesce(i.grade_tested, t.grade) as grade_tested, i.enrolled_grade,
+        i.tsds_unique_id, i.local_student_id, cast(null as varchar) as document_number,
+        i.test_code, i.attempt, cast(null as varchar) as score_code,
+        cast(null as varchar) as score_code_default, cast(null as integer) as packed_length,
+        cast(null as varchar) as rc_packed, i.rc1_raw, i.rc2_raw, i.rc3_raw, i.rc4_raw, i.rc5_raw,
+        i.rc6_raw, i.rc1_indicator, i.rc2_indicator, i.rc3_indicator, i.rc4_indicator,
+        i.rc5_indicator, i.rc6_indicator, i.raw_score, i.scale_score,
+        cast(null as double precision) as percentile, cast(null as varchar) as lexile,
+        cast(null as varchar) as quantile, t.language as language,
+        cast(null as varchar) as test_version, cast(null as varchar) as mode,
+        cast(null as varchar) as retester, cast(null as varchar) as approaches,
+        cast(null as varchar) as meets, cast(null as varchar) as masters,
+        cast(null as varchar) as level_ii, cast(null as varchar) as level_iii, i.predicted_level,
+        cast(null as varchar) as pli, cast(null as varchar) as progress,
+        cast(null as double precision) as previous_scale_score,
+        cast(null as double precision) as ecr_score, cast(null as varchar) as ecr_ideas,
+        cast(null as varchar) as ecr_conventions, cast(null as varchar) as ecr_condition,
+        cast(null as double precision) as composition_score,
+        cast(null as varchar) as passing_standard, i.probability_approaches, i.probability_meets,
+        i.probability_masters, cast(null as varchar) as record_update_indicator,
+        cast(null as varchar) as test_result_id, i.opportunity_key,
+        cast(null as varchar) as non_participant, cast(null as varchar) as discrepancy,
+        i.valid_from, i.valid_to, i.drop_id, i.line
     from staar_interim_versions i
     left join interim_test t on t.test_code = upper(trim(i.test_code))
     where i.version = 1
