@@ -378,7 +378,9 @@ given as (
         cast(null as varchar) as enrolled_grade, e.tsds_unique_id, e.local_student_id,
         e.document_number, e.eoc_code as test_code, cast(null as varchar) as attempt,
         e.score_code, e.score_code_default,
-        case upper(trim(e.eoc_code)) when 'US' then 8 when 'A1' then 10 when 'BI' then 10 else 12 end as packed_length,
+        case upper(trim(e.eoc_code))
+            when 'US' then 8 when 'A1' then 10 when 'BI' then 10 else 12
+        end as packed_length,
         e.rc_packed, e.rc1_raw, e.rc2_raw, e.rc3_raw, e.rc4_raw, e.rc5_raw, e.rc6_raw,
         cast(null as varchar) as rc1_indicator, cast(null as varchar) as rc2_indicator,
         cast(null as varchar) as rc3_indicator, cast(null as varchar) as rc4_indicator,
