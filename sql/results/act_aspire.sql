@@ -12,12 +12,16 @@
 --   * Writing has no scale score (but in 2018): the code of the essay says whether it was scored.
 --     Of tests not attempted only writing has rows, so a writing row without code is one of those.
 --   * Composite, ELA and STEM scores are repeated on every row of a battery. They are taken once,
---     from the row that was delivered last.
+--     from the row that was delivered last of those that have them.
 --   * Files delivered while testing goes on are preliminary: the newest delivery counts, also where
 --     it comes under another id. TestUUID is the key, else student, test and day.
 --   * No file has a term or a school year: both are told from the day; years begin on 1 July.
---   * In wide files a day may be blank beside scores: the school year is then that of the student's
---     other tests in the row.
+--   * In wide files a day may be blank beside scores: the day of the student's last
+--     test in the row then tells the school year.
+--
+-- Points of reporting categories travel as text (category, raw score, points possible, percent and
+-- range, with chr(31) between, and chr(30) between categories) until each gets a row: a join of
+-- tests with categories misleads PostgreSQL into a nested loop.
 with long_versions as (
     select
         a.*,
@@ -36,7 +40,8 @@ wide_versions as (
         ) as recency
     from assessments.act_aspire_wide b
 ),
-long_rows as (
+-- Each is read twice; written in twice, the district that is asked for narrows it at once.
+long_rows as not materialized (
     select
         v.*,
         cast(v.test_admin_date as date) as sat_on,
@@ -54,22 +59,425 @@ long_rows as (
             when lower(v.test_name) like '%scien%' then 'science'
             when lower(v.test_name) like '%writ%' then 'writing'
             when lower(v.test_name) like '%english%' then 'language'
-        end as subject
+        end as subject,
+        concat_ws(
+            chr(30),
+            case
+                when v.rpt_cat1_label <> ''
+                    and coalesce(v.rpt_cat1_raw_score, v.rpt_cat1_percent_correct) is not null
+                    then concat(
+                        v.rpt_cat1_label, chr(31), v.rpt_cat1_raw_score, chr(31),
+                        v.rpt_cat1_points_possible, chr(31), v.rpt_cat1_percent_correct, chr(31),
+                        v.rpt_cat1_readiness_range
+                    )
+            end,
+            case
+                when v.rpt_cat2_label <> ''
+                    and coalesce(v.rpt_cat2_raw_score, v.rpt_cat2_percent_correct) is not null
+                    then concat(
+                        v.rpt_cat2_label, chr(31), v.rpt_cat2_raw_score, chr(31),
+                        v.rpt_cat2_points_possible, chr(31), v.rpt_cat2_percent_correct, chr(31),
+                        v.rpt_cat2_readiness_range
+                    )
+            end,
+            case
+                when v.rpt_cat3_label <> ''
+                    and coalesce(v.rpt_cat3_raw_score, v.rpt_cat3_percent_correct) is not null
+                    then concat(
+                        v.rpt_cat3_label, chr(31), v.rpt_cat3_raw_score, chr(31),
+                        v.rpt_cat3_points_possible, chr(31), v.rpt_cat3_percent_correct, chr(31),
+                        v.rpt_cat3_readiness_range
+                    )
+            end,
+            case
+                when v.rpt_cat4_label <> ''
+                    and coalesce(v.rpt_cat4_raw_score, v.rpt_cat4_percent_correct) is not null
+                    then concat(
+                        v.rpt_cat4_label, chr(31), v.rpt_cat4_raw_score, chr(31),
+                        v.rpt_cat4_points_possible, chr(31), v.rpt_cat4_percent_correct, chr(31),
+                        v.rpt_cat4_readiness_range
+                    )
+            end,
+            case
+                when v.rpt_cat5_label <> ''
+                    and coalesce(v.rpt_cat5_raw_score, v.rpt_cat5_percent_correct) is not null
+                    then concat(
+                        v.rpt_cat5_label, chr(31), v.rpt_cat5_raw_score, chr(31),
+                        v.rpt_cat5_points_possible, chr(31), v.rpt_cat5_percent_correct, chr(31),
+                        v.rpt_cat5_readiness_range
+                    )
+            end,
+            case
+                when v.rpt_cat6_label <> ''
+                    and coalesce(v.rpt_cat6_raw_score, v.rpt_cat6_percent_correct) is not null
+                    then concat(
+                        v.rpt_cat6_label, chr(31), v.rpt_cat6_raw_score, chr(31),
+                        v.rpt_cat6_points_possible, chr(31), v.rpt_cat6_percent_correct, chr(31),
+                        v.rpt_cat6_readiness_range
+                    )
+            end,
+            case
+                when v.rpt_cat7_label <> ''
+                    and coalesce(v.rpt_cat7_raw_score, v.rpt_cat7_percent_correct) is not null
+                    then concat(
+                        v.rpt_cat7_label, chr(31), v.rpt_cat7_raw_score, chr(31),
+                        v.rpt_cat7_points_possible, chr(31), v.rpt_cat7_percent_correct, chr(31),
+                        v.rpt_cat7_readiness_range
+                    )
+            end,
+            case
+                when v.rpt_cat8_label <> ''
+                    and coalesce(v.rpt_cat8_raw_score, v.rpt_cat8_percent_correct) is not null
+                    then concat(
+                        v.rpt_cat8_label, chr(31), v.rpt_cat8_raw_score, chr(31),
+                        v.rpt_cat8_points_possible, chr(31), v.rpt_cat8_percent_correct, chr(31),
+                        v.rpt_cat8_readiness_range
+                    )
+            end,
+            case
+                when v.rpt_cat9_label <> ''
+                    and coalesce(v.rpt_cat9_raw_score, v.rpt_cat9_percent_correct) is not null
+                    then concat(
+                        v.rpt_cat9_label, chr(31), v.rpt_cat9_raw_score, chr(31),
+                        v.rpt_cat9_points_possible, chr(31), v.rpt_cat9_percent_correct, chr(31),
+                        v.rpt_cat9_readiness_range
+                    )
+            end,
+            case
+                when v.rpt_cat10_label <> ''
+                    and coalesce(v.rpt_cat10_raw_score, v.rpt_cat10_percent_correct) is not null
+                    then concat(
+                        v.rpt_cat10_label, chr(31), v.rpt_cat10_raw_score, chr(31),
+                        v.rpt_cat10_points_possible, chr(31), v.rpt_cat10_percent_correct,
+                        chr(31), v.rpt_cat10_readiness_range
+                    )
+            end,
+            case
+                when v.rpt_cat11_label <> ''
+                    and coalesce(v.rpt_cat11_raw_score, v.rpt_cat11_percent_correct) is not null
+                    then concat(
+                        v.rpt_cat11_label, chr(31), v.rpt_cat11_raw_score, chr(31),
+                        v.rpt_cat11_points_possible, chr(31), v.rpt_cat11_percent_correct,
+                        chr(31), v.rpt_cat11_readiness_range
+                    )
+            end,
+            case
+                when v.rpt_cat12_label <> ''
+                    and coalesce(v.rpt_cat12_raw_score, v.rpt_cat12_percent_correct) is not null
+                    then concat(
+                        v.rpt_cat12_label, chr(31), v.rpt_cat12_raw_score, chr(31),
+                        v.rpt_cat12_points_possible, chr(31), v.rpt_cat12_percent_correct,
+                        chr(31), v.rpt_cat12_readiness_range
+                    )
+            end,
+            case
+                when v.rpt_cat13_label <> ''
+                    and coalesce(v.rpt_cat13_raw_score, v.rpt_cat13_percent_correct) is not null
+                    then concat(
+                        v.rpt_cat13_label, chr(31), v.rpt_cat13_raw_score, chr(31),
+                        v.rpt_cat13_points_possible, chr(31), v.rpt_cat13_percent_correct,
+                        chr(31), v.rpt_cat13_readiness_range
+                    )
+            end,
+            case
+                when v.rpt_cat14_label <> ''
+                    and coalesce(v.rpt_cat14_raw_score, v.rpt_cat14_percent_correct) is not null
+                    then concat(
+                        v.rpt_cat14_label, chr(31), v.rpt_cat14_raw_score, chr(31),
+                        v.rpt_cat14_points_possible, chr(31), v.rpt_cat14_percent_correct,
+                        chr(31), v.rpt_cat14_readiness_range
+                    )
+            end,
+            case
+                when v.rpt_cat15_label <> ''
+                    and coalesce(v.rpt_cat15_raw_score, v.rpt_cat15_percent_correct) is not null
+                    then concat(
+                        v.rpt_cat15_label, chr(31), v.rpt_cat15_raw_score, chr(31),
+                        v.rpt_cat15_points_possible, chr(31), v.rpt_cat15_percent_correct,
+                        chr(31), v.rpt_cat15_readiness_range
+                    )
+            end,
+            case
+                when v.rpt_cat16_label <> ''
+                    and coalesce(v.rpt_cat16_raw_score, v.rpt_cat16_percent_correct) is not null
+                    then concat(
+                        v.rpt_cat16_label, chr(31), v.rpt_cat16_raw_score, chr(31),
+                        v.rpt_cat16_points_possible, chr(31), v.rpt_cat16_percent_correct,
+                        chr(31), v.rpt_cat16_readiness_range
+                    )
+            end
+        ) as categories
     from long_versions v
     where v.recency = 1
 ),
-wide_rows as (
+wide_days as (
+    select
+        d.*,
+        greatest(
+            d.english_test_admin_date, d.math_test_admin_date, d.reading_test_admin_date,
+            d.science_test_admin_date, d.writing_test_admin_date
+        ) as last_on
+    from wide_versions d
+    where d.recency = 1
+),
+wide_rows as not materialized (
     select
         w.*,
-        greatest(
-            w.english_test_admin_date, w.math_test_admin_date, w.reading_test_admin_date,
-            w.science_test_admin_date, w.writing_test_admin_date
-        ) as last_on,
+        cast(
+            cast(extract(year from w.last_on + interval '6 months') as integer) as varchar
+        ) as last_year,
         coalesce(
             w.state_student_id, w.local_id, w.pearson_student_code, w.match_value
-        ) as student
-    from wide_versions w
-    where w.recency = 1
+        ) as student,
+        concat_ws(
+            chr(30),
+            case
+                when coalesce(w.english_pow_raw_score, w.english_pow_percent_correct) is not null
+                    then concat(
+                        'POW', chr(31), w.english_pow_raw_score, chr(31),
+                        w.english_pow_points_possible, chr(31), w.english_pow_percent_correct,
+                        chr(31), w.english_pow_readiness_range
+                    )
+            end,
+            case
+                when coalesce(w.english_kla_raw_score, w.english_kla_percent_correct) is not null
+                    then concat(
+                        'KLA', chr(31), w.english_kla_raw_score, chr(31),
+                        w.english_kla_points_possible, chr(31), w.english_kla_percent_correct,
+                        chr(31), w.english_kla_readiness_range
+                    )
+            end,
+            case
+                when coalesce(w.english_coe_raw_score, w.english_coe_percent_correct) is not null
+                    then concat(
+                        'COE', chr(31), w.english_coe_raw_score, chr(31),
+                        w.english_coe_points_possible, chr(31), w.english_coe_percent_correct,
+                        chr(31), w.english_coe_readiness_range
+                    )
+            end
+        ) as english_categories,
+        concat_ws(
+            chr(30),
+            case
+                when coalesce(w.math_glp_raw_score, w.math_glp_percent_correct) is not null
+                    then concat(
+                        'GLP', chr(31), w.math_glp_raw_score, chr(31),
+                        w.math_glp_points_possible, chr(31), w.math_glp_percent_correct, chr(31),
+                        w.math_glp_readiness_range
+                    )
+            end,
+            case
+                when coalesce(w.math_ies_raw_score, w.math_ies_percent_correct) is not null
+                    then concat(
+                        'IES', chr(31), w.math_ies_raw_score, chr(31),
+                        w.math_ies_points_possible, chr(31), w.math_ies_percent_correct, chr(31),
+                        w.math_ies_readiness_range
+                    )
+            end,
+            case
+                when coalesce(w.math_je_raw_score, w.math_je_percent_correct) is not null
+                    then concat(
+                        'JE', chr(31), w.math_je_raw_score, chr(31), w.math_je_points_possible,
+                        chr(31), w.math_je_percent_correct, chr(31), w.math_je_readiness_range
+                    )
+            end,
+            case
+                when coalesce(
+                    w.math_modeling_raw_score, w.math_modeling_percent_correct
+                ) is not null
+                    then concat(
+                        'MODELING', chr(31), w.math_modeling_raw_score, chr(31),
+                        w.math_modeling_points_possible, chr(31),
+                        w.math_modeling_percent_correct, chr(31), w.math_modeling_readiness_range
+                    )
+            end,
+            case
+                when coalesce(w.math_glp_nf_raw_score, w.math_glp_nf_percent_correct) is not null
+                    then concat(
+                        'GLP_NF', chr(31), w.math_glp_nf_raw_score, chr(31),
+                        w.math_glp_nf_points_possible, chr(31), w.math_glp_nf_percent_correct,
+                        chr(31), w.math_glp_nf_readiness_range
+                    )
+            end,
+            case
+                when coalesce(w.math_glp_nbt_raw_score, w.math_glp_nbt_percent_correct) is not null
+                    then concat(
+                        'GLP_NBT', chr(31), w.math_glp_nbt_raw_score, chr(31),
+                        w.math_glp_nbt_points_possible, chr(31), w.math_glp_nbt_percent_correct,
+                        chr(31), w.math_glp_nbt_readiness_range
+                    )
+            end,
+            case
+                when coalesce(w.math_glp_ns_raw_score, w.math_glp_ns_percent_correct) is not null
+                    then concat(
+                        'GLP_NS', chr(31), w.math_glp_ns_raw_score, chr(31),
+                        w.math_glp_ns_points_possible, chr(31), w.math_glp_ns_percent_correct,
+                        chr(31), w.math_glp_ns_readiness_range
+                    )
+            end,
+            case
+                when coalesce(w.math_glp_n_raw_score, w.math_glp_n_percent_correct) is not null
+                    then concat(
+                        'GLP_N', chr(31), w.math_glp_n_raw_score, chr(31),
+                        w.math_glp_n_points_possible, chr(31), w.math_glp_n_percent_correct,
+                        chr(31), w.math_glp_n_readiness_range
+                    )
+            end,
+            case
+                when coalesce(w.math_glp_oa_raw_score, w.math_glp_oa_percent_correct) is not null
+                    then concat(
+                        'GLP_OA', chr(31), w.math_glp_oa_raw_score, chr(31),
+                        w.math_glp_oa_points_possible, chr(31), w.math_glp_oa_percent_correct,
+                        chr(31), w.math_glp_oa_readiness_range
+                    )
+            end,
+            case
+                when coalesce(w.math_glp_ee_raw_score, w.math_glp_ee_percent_correct) is not null
+                    then concat(
+                        'GLP_EE', chr(31), w.math_glp_ee_raw_score, chr(31),
+                        w.math_glp_ee_points_possible, chr(31), w.math_glp_ee_percent_correct,
+                        chr(31), w.math_glp_ee_readiness_range
+                    )
+            end,
+            case
+                when coalesce(w.math_glp_rp_raw_score, w.math_glp_rp_percent_correct) is not null
+                    then concat(
+                        'GLP_RP', chr(31), w.math_glp_rp_raw_score, chr(31),
+                        w.math_glp_rp_points_possible, chr(31), w.math_glp_rp_percent_correct,
+                        chr(31), w.math_glp_rp_readiness_range
+                    )
+            end,
+            case
+                when coalesce(w.math_glp_a_raw_score, w.math_glp_a_percent_correct) is not null
+                    then concat(
+                        'GLP_A', chr(31), w.math_glp_a_raw_score, chr(31),
+                        w.math_glp_a_points_possible, chr(31), w.math_glp_a_percent_correct,
+                        chr(31), w.math_glp_a_readiness_range
+                    )
+            end,
+            case
+                when coalesce(w.math_glp_f_raw_score, w.math_glp_f_percent_correct) is not null
+                    then concat(
+                        'GLP_F', chr(31), w.math_glp_f_raw_score, chr(31),
+                        w.math_glp_f_points_possible, chr(31), w.math_glp_f_percent_correct,
+                        chr(31), w.math_glp_f_readiness_range
+                    )
+            end,
+            case
+                when coalesce(w.math_glp_g_raw_score, w.math_glp_g_percent_correct) is not null
+                    then concat(
+                        'GLP_G', chr(31), w.math_glp_g_raw_score, chr(31),
+                        w.math_glp_g_points_possible, chr(31), w.math_glp_g_percent_correct,
+                        chr(31), w.math_glp_g_readiness_range
+                    )
+            end,
+            case
+                when coalesce(w.math_glp_md_raw_score, w.math_glp_md_percent_correct) is not null
+                    then concat(
+                        'GLP_MD', chr(31), w.math_glp_md_raw_score, chr(31),
+                        w.math_glp_md_points_possible, chr(31), w.math_glp_md_percent_correct,
+                        chr(31), w.math_glp_md_readiness_range
+                    )
+            end,
+            case
+                when coalesce(w.math_glp_s_raw_score, w.math_glp_s_percent_correct) is not null
+                    then concat(
+                        'GLP_S', chr(31), w.math_glp_s_raw_score, chr(31),
+                        w.math_glp_s_points_possible, chr(31), w.math_glp_s_percent_correct,
+                        chr(31), w.math_glp_s_readiness_range
+                    )
+            end
+        ) as math_categories,
+        concat_ws(
+            chr(30),
+            case
+                when coalesce(w.reading_kid_raw_score, w.reading_kid_percent_correct) is not null
+                    then concat(
+                        'KID', chr(31), w.reading_kid_raw_score, chr(31),
+                        w.reading_kid_points_possible, chr(31), w.reading_kid_percent_correct,
+                        chr(31), w.reading_kid_readiness_range
+                    )
+            end,
+            case
+                when coalesce(w.reading_cas_raw_score, w.reading_cas_percent_correct) is not null
+                    then concat(
+                        'CAS', chr(31), w.reading_cas_raw_score, chr(31),
+                        w.reading_cas_points_possible, chr(31), w.reading_cas_percent_correct,
+                        chr(31), w.reading_cas_readiness_range
+                    )
+            end,
+            case
+                when coalesce(w.reading_iok_raw_score, w.reading_iok_percent_correct) is not null
+                    then concat(
+                        'IOK', chr(31), w.reading_iok_raw_score, chr(31),
+                        w.reading_iok_points_possible, chr(31), w.reading_iok_percent_correct,
+                        chr(31), w.reading_iok_readiness_range
+                    )
+            end
+        ) as reading_categories,
+        concat_ws(
+            chr(30),
+            case
+                when coalesce(w.science_iod_raw_score, w.science_iod_percent_correct) is not null
+                    then concat(
+                        'IOD', chr(31), w.science_iod_raw_score, chr(31),
+                        w.science_iod_points_possible, chr(31), w.science_iod_percent_correct,
+                        chr(31), w.science_iod_readiness_range
+                    )
+            end,
+            case
+                when coalesce(w.science_sin_raw_score, w.science_sin_percent_correct) is not null
+                    then concat(
+                        'SIN', chr(31), w.science_sin_raw_score, chr(31),
+                        w.science_sin_points_possible, chr(31), w.science_sin_percent_correct,
+                        chr(31), w.science_sin_readiness_range
+                    )
+            end,
+            case
+                when coalesce(w.science_emi_raw_score, w.science_emi_percent_correct) is not null
+                    then concat(
+                        'EMI', chr(31), w.science_emi_raw_score, chr(31),
+                        w.science_emi_points_possible, chr(31), w.science_emi_percent_correct,
+                        chr(31), w.science_emi_readiness_range
+                    )
+            end
+        ) as science_categories,
+        concat_ws(
+            chr(30),
+            case
+                when coalesce(w.writing_iaa_raw_score, w.writing_iaa_percent_correct) is not null
+                    then concat(
+                        'IAA', chr(31), w.writing_iaa_raw_score, chr(31),
+                        w.writing_iaa_points_possible, chr(31), w.writing_iaa_percent_correct,
+                        chr(31), w.writing_iaa_readiness_range
+                    )
+            end,
+            case
+                when coalesce(w.writing_das_raw_score, w.writing_das_percent_correct) is not null
+                    then concat(
+                        'DAS', chr(31), w.writing_das_raw_score, chr(31),
+                        w.writing_das_points_possible, chr(31), w.writing_das_percent_correct,
+                        chr(31), w.writing_das_readiness_range
+                    )
+            end,
+            case
+                when coalesce(w.writing_org_raw_score, w.writing_org_percent_correct) is not null
+                    then concat(
+                        'ORG', chr(31), w.writing_org_raw_score, chr(31),
+                        w.writing_org_points_possible, chr(31), w.writing_org_percent_correct,
+                        chr(31), w.writing_org_readiness_range
+                    )
+            end,
+            case
+                when coalesce(w.writing_luc_raw_score, w.writing_luc_percent_correct) is not null
+                    then concat(
+                        'LUC', chr(31), w.writing_luc_raw_score, chr(31),
+                        w.writing_luc_points_possible, chr(31), w.writing_luc_percent_correct,
+                        chr(31), w.writing_luc_readiness_range
+                    )
+            end
+        ) as writing_categories
+    from wide_days w
 ),
 tests as (
     select
@@ -101,21 +509,6 @@ tests as (
         upper(trim(r.do_not_report)) = 'Y' as is_void,
         coalesce(r.do_not_report_reason, r.subject_irregularity) as reason,
         r.writing_score,
-        coalesce(
-                r.rpt_cat1_raw_score, r.rpt_cat2_raw_score, r.rpt_cat3_raw_score,
-                r.rpt_cat4_raw_score, r.rpt_cat5_raw_score, r.rpt_cat6_raw_score,
-                r.rpt_cat7_raw_score, r.rpt_cat8_raw_score, r.rpt_cat9_raw_score,
-                r.rpt_cat10_raw_score, r.rpt_cat11_raw_score, r.rpt_cat12_raw_score,
-                r.rpt_cat13_raw_score, r.rpt_cat14_raw_score, r.rpt_cat15_raw_score,
-                r.rpt_cat16_raw_score, r.rpt_cat1_percent_correct, r.rpt_cat2_percent_correct,
-                r.rpt_cat3_percent_correct, r.rpt_cat4_percent_correct,
-                r.rpt_cat5_percent_correct, r.rpt_cat6_percent_correct,
-                r.rpt_cat7_percent_correct, r.rpt_cat8_percent_correct,
-                r.rpt_cat9_percent_correct, r.rpt_cat10_percent_correct,
-                r.rpt_cat11_percent_correct, r.rpt_cat12_percent_correct,
-                r.rpt_cat13_percent_correct, r.rpt_cat14_percent_correct,
-                r.rpt_cat15_percent_correct, r.rpt_cat16_percent_correct
-        ) is not null as has_points,
         r.scale_score, r.scale_score_range_lower_bound as scale_score_low,
         r.scale_score_range_upper_bound as scale_score_high,
         r.national_percentile_rank as percentile, r.growth_percentile,
@@ -156,6 +549,7 @@ tests as (
             ) || '}',
             '{}'
         ) as other_scores,
+        r.categories,
         r.valid_to, r.valid_from, r.drop_id, r.line
     from long_rows r
     union all
@@ -165,7 +559,8 @@ tests as (
         'overall' as objective_level,
         coalesce(
             s.login_key,
-            w.student || ':' || s.subject || ':' || coalesce(cast(s.sat_on as varchar), '')
+            w.student || ':' || s.subject || ':'
+                || coalesce(cast(s.sat_on as varchar), w.last_year, '')
         ) as source_record_id,
         case when s.login_key is null then 'composed' else 'vendor' end as source_record_id_kind,
         w.match_field, w.match_value, w.state_school_code, w.state_school_name,
@@ -186,7 +581,6 @@ tests as (
         cast(null as varchar) as mode,
         false as is_void,
         s.irregularity as reason, s.writing_score,
-        s.points is not null as has_points,
         s.scale_score, s.scale_score_low, s.scale_score_high, s.percentile, s.growth_percentile,
         s.level, s.benchmark,
         nullif(
@@ -217,6 +611,7 @@ tests as (
             ) || '}',
             '{}'
         ) as other_scores,
+        s.categories,
         w.valid_to, w.valid_from, w.drop_id, w.line
     from wide_rows w
     cross join lateral (values
@@ -232,11 +627,7 @@ tests as (
             w.english_projected_two_year_aspire_score_range_lower,
             w.english_projected_two_year_aspire_score_range_upper,
             w.english_predicted_act_score_lower, w.english_predicted_act_score_upper,
-            coalesce(
-                w.english_pow_raw_score, w.english_kla_raw_score, w.english_coe_raw_score,
-                w.english_pow_percent_correct, w.english_kla_percent_correct,
-                w.english_coe_percent_correct
-            )
+            w.english_categories
         ),
         (
             'math', w.math_test_admin_date, w.math_testing_grade, w.math_tested_grade,
@@ -249,21 +640,7 @@ tests as (
             w.math_projected_two_year_aspire_score_range_lower,
             w.math_projected_two_year_aspire_score_range_upper,
             w.math_predicted_act_score_lower, w.math_predicted_act_score_upper,
-            coalesce(
-                w.math_glp_raw_score, w.math_ies_raw_score, w.math_je_raw_score,
-                w.math_modeling_raw_score, w.math_glp_nf_raw_score, w.math_glp_nbt_raw_score,
-                w.math_glp_ns_raw_score, w.math_glp_n_raw_score, w.math_glp_oa_raw_score,
-                w.math_glp_ee_raw_score, w.math_glp_rp_raw_score, w.math_glp_a_raw_score,
-                w.math_glp_f_raw_score, w.math_glp_g_raw_score, w.math_glp_md_raw_score,
-                w.math_glp_s_raw_score, w.math_glp_percent_correct, w.math_ies_percent_correct,
-                w.math_je_percent_correct, w.math_modeling_percent_correct,
-                w.math_glp_nf_percent_correct, w.math_glp_nbt_percent_correct,
-                w.math_glp_ns_percent_correct, w.math_glp_n_percent_correct,
-                w.math_glp_oa_percent_correct, w.math_glp_ee_percent_correct,
-                w.math_glp_rp_percent_correct, w.math_glp_a_percent_correct,
-                w.math_glp_f_percent_correct, w.math_glp_g_percent_correct,
-                w.math_glp_md_percent_correct, w.math_glp_s_percent_correct
-            )
+            w.math_categories
         ),
         (
             'reading', w.reading_test_admin_date, w.reading_testing_grade,
@@ -277,11 +654,7 @@ tests as (
             w.reading_projected_two_year_aspire_score_range_lower,
             w.reading_projected_two_year_aspire_score_range_upper,
             w.reading_predicted_act_score_lower, w.reading_predicted_act_score_upper,
-            coalesce(
-                w.reading_kid_raw_score, w.reading_cas_raw_score, w.reading_iok_raw_score,
-                w.reading_kid_percent_correct, w.reading_cas_percent_correct,
-                w.reading_iok_percent_correct
-            )
+            w.reading_categories
         ),
         (
             'science', w.science_test_admin_date, w.science_testing_grade,
@@ -295,11 +668,7 @@ tests as (
             w.science_projected_two_year_aspire_score_range_lower,
             w.science_projected_two_year_aspire_score_range_upper,
             w.science_predicted_act_score_lower, w.science_predicted_act_score_upper,
-            coalesce(
-                w.science_iod_raw_score, w.science_sin_raw_score, w.science_emi_raw_score,
-                w.science_iod_percent_correct, w.science_sin_percent_correct,
-                w.science_emi_percent_correct
-            )
+            w.science_categories
         ),
         (
             'writing', w.writing_test_admin_date, w.writing_testing_grade,
@@ -313,20 +682,15 @@ tests as (
             w.writing_projected_two_year_aspire_score_range_lower,
             w.writing_projected_two_year_aspire_score_range_upper,
             cast(null as double precision), cast(null as double precision),
-            coalesce(
-                w.writing_iaa_raw_score, w.writing_das_raw_score, w.writing_org_raw_score,
-                w.writing_luc_raw_score, w.writing_iaa_percent_correct,
-                w.writing_das_percent_correct, w.writing_org_percent_correct,
-                w.writing_luc_percent_correct
-            )
+            w.writing_categories
         )
     ) as s(
         subject, sat_on, testing_grade, tested_grade, off_grade, irregularity, login_key,
         writing_score, scale_score, scale_score_low, scale_score_high, percentile, level, benchmark,
         growth_percentile, growth_category, one_year_low, one_year_high, two_year_low,
-        two_year_high, act_low, act_high, points
+        two_year_high, act_low, act_high, categories
     )
-    where coalesce(s.scale_score, s.points) is not null or s.sat_on is not null
+    where s.scale_score is not null or s.sat_on is not null or s.categories <> ''
         or coalesce(s.writing_score, s.level, s.irregularity) is not null
 ),
 batteries as (
@@ -406,12 +770,7 @@ batteries as (
     union all
     select
         w.district_id, w.result_id, w.edition, s.subject, 'composite' as objective_level,
-        w.student || ':' || coalesce(
-            cast(
-                cast(extract(year from w.last_on + interval '6 months') as integer) as varchar
-            ),
-            ''
-        ) as source_record_id,
+        w.student || ':' || coalesce(w.last_year, '') as source_record_id,
         'composed' as source_record_id_kind,
         w.match_field, w.match_value, w.state_school_code, w.state_school_name,
         'act_aspire' as assessment_code,
@@ -467,13 +826,14 @@ batteries as (
         subject, name, score, score_low, score_high, percentile, benchmark, other_scores
     )
 ),
--- What a row of the newest delivery says counts, also where that is: no score any more.
 ranked_batteries as (
     select
         b.*,
         row_number() over (
             partition by b.district_id, b.source_record_id, b.subject
-            order by b.valid_from desc, b.score is null, b.tested_at desc nulls last, b.line desc
+            order by
+                b.valid_to is not null, b.score is null, b.valid_from desc,
+                b.tested_at desc nulls last, b.line desc
         ) as recency
     from batteries b
 ),
@@ -503,8 +863,8 @@ results as (
             when upper(trim(t.reason)) in (
                 'TECHNICAL_ISSUES', 'PB', 'MISADMIN', 'ILLNESS', 'UNSUBMITTED'
             ) then 'invalidated'
-            when t.has_points and t.subject = 'writing' then 'scored'
-            when t.has_points then 'partial'
+            when t.categories <> '' and t.subject = 'writing' then 'scored'
+            when t.categories <> '' then 'partial'
             when t.subject = 'writing' and t.writing_score is null then 'not_attempted'
             else 'no_information'
         end as score_status,
@@ -513,7 +873,8 @@ results as (
             else coalesce(t.writing_score, t.reason)
         end as status_code,
         t.scale_score, t.scale_score_low, t.scale_score_high, t.percentile, t.growth_percentile,
-        t.level, t.benchmark, t.other_scores, t.valid_to, t.valid_from, t.drop_id, t.line
+        t.level, t.benchmark, t.other_scores, t.categories, t.valid_to, t.valid_from, t.drop_id,
+        t.line
     from ranked_tests t
     where t.recency = 1
     union all
@@ -529,7 +890,9 @@ results as (
         b.score as scale_score, b.score_low, b.score_high, b.percentile,
         cast(null as double precision) as growth_percentile,
         cast(null as varchar) as level,
-        b.benchmark, b.other_scores, b.valid_to, b.valid_from, b.drop_id, b.line
+        b.benchmark, b.other_scores,
+        cast(null as varchar) as categories,
+        b.valid_to, b.valid_from, b.drop_id, b.line
     from ranked_batteries b
     where b.recency = 1 and b.score is not null
 ),
@@ -563,7 +926,36 @@ overall as (
         ) = 1 as is_primary
     from dated o
 ),
--- Codes of the reporting categories; files write the code or the name.
+-- Of each result its own line, then one per reporting category.
+lined as (
+    select
+        v.*,
+        unnest(
+            string_to_array(
+                concat_ws(
+                    chr(30),
+                    'overall',
+                    case
+                        when v.score_status in ('scored', 'partial') then nullif(v.categories, '')
+                    end
+                ),
+                chr(30)
+            )
+        ) as entry
+    from overall v
+),
+entries as (
+    select
+        l.*,
+        l.entry = 'overall' as is_overall,
+        split_part(l.entry, chr(31), 1) as label,
+        cast(nullif(split_part(l.entry, chr(31), 2), '') as double precision) as raw_score,
+        cast(nullif(split_part(l.entry, chr(31), 3), '') as double precision) as points_possible,
+        cast(nullif(split_part(l.entry, chr(31), 4), '') as double precision) as percent_correct,
+        nullif(split_part(l.entry, chr(31), 5), '') as readiness_range
+    from lined l
+),
+-- Files write the code of a category, or its name.
 codes(label, code, name) as (
     values
         ('pow', 'POW', 'Production of Writing'),
@@ -627,253 +1019,20 @@ codes(label, code, name) as (
         ('glps', 'GLP_S', 'Statistics and Probability'),
         ('statisticsandprobability', 'GLP_S', 'Statistics and Probability')
 ),
-categories as (
-    select
-        r.district_id, r.result_id, r.subject, c.place, c.label, c.raw_score, c.points_possible,
-        c.percent_correct, c.readiness_range
-    from long_rows r
-    cross join lateral (values
-        (
-            1, r.rpt_cat1_label, r.rpt_cat1_raw_score, r.rpt_cat1_points_possible,
-            r.rpt_cat1_percent_correct, r.rpt_cat1_readiness_range
-        ),
-        (
-            2, r.rpt_cat2_label, r.rpt_cat2_raw_score, r.rpt_cat2_points_possible,
-            r.rpt_cat2_percent_correct, r.rpt_cat2_readiness_range
-        ),
-        (
-            3, r.rpt_cat3_label, r.rpt_cat3_raw_score, r.rpt_cat3_points_possible,
-            r.rpt_cat3_percent_correct, r.rpt_cat3_readiness_range
-        ),
-        (
-            4, r.rpt_cat4_label, r.rpt_cat4_raw_score, r.rpt_cat4_points_possible,
-            r.rpt_cat4_percent_correct, r.rpt_cat4_readiness_range
-        ),
-        (
-            5, r.rpt_cat5_label, r.rpt_cat5_raw_score, r.rpt_cat5_points_possible,
-            r.rpt_cat5_percent_correct, r.rpt_cat5_readiness_range
-        ),
-        (
-            6, r.rpt_cat6_label, r.rpt_cat6_raw_score, r.rpt_cat6_points_possible,
-            r.rpt_cat6_percent_correct, r.rpt_cat6_readiness_range
-        ),
-        (
-            7, r.rpt_cat7_label, r.rpt_cat7_raw_score, r.rpt_cat7_points_possible,
-            r.rpt_cat7_percent_correct, r.rpt_cat7_readiness_range
-        ),
-        (
-            8, r.rpt_cat8_label, r.rpt_cat8_raw_score, r.rpt_cat8_points_possible,
-            r.rpt_cat8_percent_correct, r.rpt_cat8_readiness_range
-        ),
-        (
-            9, r.rpt_cat9_label, r.rpt_cat9_raw_score, r.rpt_cat9_points_possible,
-            r.rpt_cat9_percent_correct, r.rpt_cat9_readiness_range
-        ),
-        (
-            10, r.rpt_cat10_label, r.rpt_cat10_raw_score, r.rpt_cat10_points_possible,
-            r.rpt_cat10_percent_correct, r.rpt_cat10_readiness_range
-        ),
-        (
-            11, r.rpt_cat11_label, r.rpt_cat11_raw_score, r.rpt_cat11_points_possible,
-            r.rpt_cat11_percent_correct, r.rpt_cat11_readiness_range
-        ),
-        (
-            12, r.rpt_cat12_label, r.rpt_cat12_raw_score, r.rpt_cat12_points_possible,
-            r.rpt_cat12_percent_correct, r.rpt_cat12_readiness_range
-        ),
-        (
-            13, r.rpt_cat13_label, r.rpt_cat13_raw_score, r.rpt_cat13_points_possible,
-            r.rpt_cat13_percent_correct, r.rpt_cat13_readiness_range
-        ),
-        (
-            14, r.rpt_cat14_label, r.rpt_cat14_raw_score, r.rpt_cat14_points_possible,
-            r.rpt_cat14_percent_correct, r.rpt_cat14_readiness_range
-        ),
-        (
-            15, r.rpt_cat15_label, r.rpt_cat15_raw_score, r.rpt_cat15_points_possible,
-            r.rpt_cat15_percent_correct, r.rpt_cat15_readiness_range
-        ),
-        (
-            16, r.rpt_cat16_label, r.rpt_cat16_raw_score, r.rpt_cat16_points_possible,
-            r.rpt_cat16_percent_correct, r.rpt_cat16_readiness_range
-        )
-    ) as c(place, label, raw_score, points_possible, percent_correct, readiness_range)
-    where c.label is not null and coalesce(c.raw_score, c.percent_correct) is not null
-    union all
-    select
-        w.district_id, w.result_id,
-        case c.subject when 'english' then 'language' else c.subject end as subject,
-        c.place, c.label, c.raw_score, c.points_possible, c.percent_correct, c.readiness_range
-    from wide_rows w
-    cross join lateral (values
-        (
-            1, 'english', 'POW', w.english_pow_raw_score, w.english_pow_points_possible,
-            w.english_pow_percent_correct, w.english_pow_readiness_range
-        ),
-        (
-            2, 'english', 'KLA', w.english_kla_raw_score, w.english_kla_points_possible,
-            w.english_kla_percent_correct, w.english_kla_readiness_range
-        ),
-        (
-            3, 'english', 'COE', w.english_coe_raw_score, w.english_coe_points_possible,
-            w.english_coe_percent_correct, w.english_coe_readiness_range
-        ),
-        (
-            4, 'math', 'GLP', w.math_glp_raw_score, w.math_glp_points_possible,
-            w.math_glp_percent_correct, w.math_glp_readiness_range
-        ),
-        (
-            5, 'math', 'IES', w.math_ies_raw_score, w.math_ies_points_possible,
-            w.math_ies_percent_correct, w.math_ies_readiness_range
-        ),
-        (
-            6, 'math', 'JE', w.math_je_raw_score, w.math_je_points_possible,
-            w.math_je_percent_correct, w.math_je_readiness_range
-        ),
-        (
-            7, 'math', 'MODELING', w.math_modeling_raw_score, w.math_modeling_points_possible,
-            w.math_modeling_percent_correct, w.math_modeling_readiness_range
-        ),
-        (
-            8, 'math', 'GLP_NF', w.math_glp_nf_raw_score, w.math_glp_nf_points_possible,
-            w.math_glp_nf_percent_correct, w.math_glp_nf_readiness_range
-        ),
-        (
-            9, 'math', 'GLP_NBT', w.math_glp_nbt_raw_score, w.math_glp_nbt_points_possible,
-            w.math_glp_nbt_percent_correct, w.math_glp_nbt_readiness_range
-        ),
-        (
-            10, 'math', 'GLP_NS', w.math_glp_ns_raw_score, w.math_glp_ns_points_possible,
-            w.math_glp_ns_percent_correct, w.math_glp_ns_readiness_range
-        ),
-        (
-            11, 'math', 'GLP_N', w.math_glp_n_raw_score, w.math_glp_n_points_possible,
-            w.math_glp_n_percent_correct, w.math_glp_n_readiness_range
-        ),
-        (
-            12, 'math', 'GLP_OA', w.math_glp_oa_raw_score, w.math_glp_oa_points_possible,
-            w.math_glp_oa_percent_correct, w.math_glp_oa_readiness_range
-        ),
-        (
-            13, 'math', 'GLP_EE', w.math_glp_ee_raw_score, w.math_glp_ee_points_possible,
-            w.math_glp_ee_percent_correct, w.math_glp_ee_readiness_range
-        ),
-        (
-            14, 'math', 'GLP_RP', w.math_glp_rp_raw_score, w.math_glp_rp_points_possible,
-            w.math_glp_rp_percent_correct, w.math_glp_rp_readiness_range
-        ),
-        (
-            15, 'math', 'GLP_A', w.math_glp_a_raw_score, w.math_glp_a_points_possible,
-            w.math_glp_a_percent_correct, w.math_glp_a_readiness_range
-        ),
-        (
-            16, 'math', 'GLP_F', w.math_glp_f_raw_score, w.math_glp_f_points_possible,
-            w.math_glp_f_percent_correct, w.math_glp_f_readiness_range
-        ),
-        (
-            17, 'math', 'GLP_G', w.math_glp_g_raw_score, w.math_glp_g_points_possible,
-            w.math_glp_g_percent_correct, w.math_glp_g_readiness_range
-        ),
-        (
-            18, 'math', 'GLP_MD', w.math_glp_md_raw_score, w.math_glp_md_points_possible,
-            w.math_glp_md_percent_correct, w.math_glp_md_readiness_range
-        ),
-        (
-            19, 'math', 'GLP_S', w.math_glp_s_raw_score, w.math_glp_s_points_possible,
-            w.math_glp_s_percent_correct, w.math_glp_s_readiness_range
-        ),
-        (
-            20, 'reading', 'KID', w.reading_kid_raw_score, w.reading_kid_points_possible,
-            w.reading_kid_percent_correct, w.reading_kid_readiness_range
-        ),
-        (
-            21, 'reading', 'CAS', w.reading_cas_raw_score, w.reading_cas_points_possible,
-            w.reading_cas_percent_correct, w.reading_cas_readiness_range
-        ),
-        (
-            22, 'reading', 'IOK', w.reading_iok_raw_score, w.reading_iok_points_possible,
-            w.reading_iok_percent_correct, w.reading_iok_readiness_range
-        ),
-        (
-            23, 'science', 'IOD', w.science_iod_raw_score, w.science_iod_points_possible,
-            w.science_iod_percent_correct, w.science_iod_readiness_range
-        ),
-        (
-            24, 'science', 'SIN', w.science_sin_raw_score, w.science_sin_points_possible,
-            w.science_sin_percent_correct, w.science_sin_readiness_range
-        ),
-        (
-            25, 'science', 'EMI', w.science_emi_raw_score, w.science_emi_points_possible,
-            w.science_emi_percent_correct, w.science_emi_readiness_range
-        ),
-        (
-            26, 'writing', 'IAA', w.writing_iaa_raw_score, w.writing_iaa_points_possible,
-            w.writing_iaa_percent_correct, w.writing_iaa_readiness_range
-        ),
-        (
-            27, 'writing', 'DAS', w.writing_das_raw_score, w.writing_das_points_possible,
-            w.writing_das_percent_correct, w.writing_das_readiness_range
-        ),
-        (
-            28, 'writing', 'ORG', w.writing_org_raw_score, w.writing_org_points_possible,
-            w.writing_org_percent_correct, w.writing_org_readiness_range
-        ),
-        (
-            29, 'writing', 'LUC', w.writing_luc_raw_score, w.writing_luc_points_possible,
-            w.writing_luc_percent_correct, w.writing_luc_readiness_range
-        )
-    ) as c(place, subject, label, raw_score, points_possible, percent_correct, readiness_range)
-    where coalesce(c.raw_score, c.percent_correct) is not null
-),
-named_categories as (
-    select
-        g.district_id, g.result_id, g.subject, g.raw_score, g.points_possible, g.percent_correct,
-        g.readiness_range,
-        coalesce(k.code, g.label) as code,
-        coalesce(k.name, g.label) as name,
-        row_number() over (
-            partition by g.district_id, g.result_id, g.subject, coalesce(k.code, g.label)
-            order by g.place
-        ) as repetition
-    from categories g
-    left join codes k on k.label = regexp_replace(lower(g.label), '[^a-z0-9]', '', 'g')
-),
 objectives as (
     select
-        o.*,
-        'overall' as objective_code,
-        o.assessment_name as objective_name,
-        cast(null as double precision) as raw_score,
-        cast(null as double precision) as points_possible,
-        cast(null as double precision) as percent_correct
-    from overall o
-    union all
-    select
-        o.district_id, o.result_id, o.edition, o.subject, 'strand' as objective_level,
-        o.source_record_id, o.source_record_id_kind, o.match_field, o.match_value,
-        o.state_school_code, o.state_school_name, o.assessment_code, o.assessment_name,
-        o.admin_code, o.tested_at, o.sat_on, o.year_on, o.grade, o.mode,
-        'scored' as score_status,
-        o.status_code,
-        cast(null as double precision) as scale_score,
-        cast(null as double precision) as scale_score_low,
-        cast(null as double precision) as scale_score_high,
-        cast(null as double precision) as percentile,
-        cast(null as double precision) as growth_percentile,
-        cast(null as varchar) as level,
-        cast(null as varchar) as benchmark,
-        '{' || '"readiness_range": ' || cast(to_json(n.readiness_range) as varchar) || '}',
-        o.valid_to, o.valid_from, o.drop_id, o.line, o.school_year, o.term, o.grade_tested,
-        true as is_scored,
-        o.is_standing, o.is_primary,
-        n.code as objective_code,
-        n.name as objective_name,
-        n.raw_score, n.points_possible, n.percent_correct
-    from overall o
-    join named_categories n
-        on n.district_id = o.district_id and n.result_id = o.result_id
-        and n.subject is not distinct from o.subject and n.repetition = 1
-    where o.objective_level = 'overall' and o.score_status in ('scored', 'partial')
+        n.*,
+        n.is_overall and n.is_scored as has_scores,
+        coalesce(k.code, n.label) as objective_code,
+        case when n.is_overall then n.assessment_name else coalesce(k.name, n.label) end
+            as objective_name,
+        row_number() over (
+            partition by
+                n.district_id, n.source_record_id, n.subject, coalesce(k.code, n.label)
+            order by n.is_overall desc, n.raw_score desc nulls last
+        ) as repetition
+    from entries n
+    left join codes k on k.label = regexp_replace(lower(n.label), '[^a-z0-9]', '', 'g')
 )
 select
     e.district_id,
@@ -888,10 +1047,11 @@ select
     cast(e.assessment_code as varchar) as assessment_code,
     cast(e.assessment_name as varchar) as assessment_name,
     cast(e.subject as varchar) as subject,
-    cast(null as varchar) as course,
+    cast('none' as varchar) as course,
     cast(e.objective_code as varchar) as objective_code,
     cast(e.objective_name as varchar) as objective_name,
-    cast(e.objective_level as varchar) as objective_level,
+    cast(case when e.is_overall then e.objective_level else 'strand' end as varchar)
+        as objective_level,
     e.school_year,
     cast(e.term as varchar) as term,
     cast(case when e.term is not null then 'derived' end as varchar) as term_source,
@@ -904,17 +1064,17 @@ select
     cast(null as integer) as attempt_no,
     cast(null as boolean) as is_retest,
     e.is_primary,
-    cast('newest reportable test of the term' as varchar) as primary_rule,
-    cast(e.score_status as varchar) as score_status,
+    cast('newest_reportable' as varchar) as primary_rule,
+    cast(case when e.is_overall then e.score_status else 'scored' end as varchar) as score_status,
     cast(e.status_code as varchar) as status_code,
-    case when e.is_scored then e.scale_score end as scale_score,
+    case when e.has_scores then e.scale_score end as scale_score,
     cast(null as double precision) as scale_score_sem,
-    case when e.is_scored then e.scale_score_low end as scale_score_low,
-    case when e.is_scored then e.scale_score_high end as scale_score_high,
+    case when e.has_scores then e.scale_score_low end as scale_score_low,
+    case when e.has_scores then e.scale_score_high end as scale_score_high,
     e.raw_score,
     e.points_possible,
     e.percent_correct,
-    case when e.is_scored then e.percentile end as percentile,
+    case when e.has_scores then e.percentile end as percentile,
     cast(null as varchar) as percentile_norm_year,
     cast(null as double precision) as nce,
     cast(null as double precision) as grade_equivalent,
@@ -927,28 +1087,35 @@ select
     cast(null as double precision) as growth_observed,
     cast(null as double precision) as growth_projected,
     cast(null as boolean) as growth_met,
-    case when e.is_scored then e.growth_percentile end as growth_percentile,
+    case when e.has_scores then e.growth_percentile end as growth_percentile,
     cast(null as double precision) as growth_index,
-    cast(case when e.is_scored then e.level end as varchar) as performance_level,
+    cast(case when e.has_scores then e.level end as varchar) as performance_level,
     case
-        when not e.is_scored then null
+        when not e.has_scores then null
         when upper(trim(e.level)) in ('N', 'IN NEED OF SUPPORT') then 1
         when upper(trim(e.level)) in ('C', 'CLOSE') then 2
         when upper(trim(e.level)) in ('R', 'READY') then 3
         when upper(trim(e.level)) in ('E', 'EXCEEDING') then 4
     end as performance_level_no,
-    case when e.is_scored and e.level is not null then 4 end as performance_level_of,
+    case when e.has_scores and e.level is not null then 4 end as performance_level_of,
     cast(
-        case when e.is_scored and e.level is not null then 'vendor' end as varchar
+        case when e.has_scores and e.level is not null then 'vendor' end as varchar
     ) as level_source,
     case
-        when e.is_scored and upper(trim(e.benchmark)) in ('Y', 'YES') then true
-        when e.is_scored and upper(trim(e.benchmark)) in ('N', 'NO') then false
+        when e.has_scores and upper(trim(e.benchmark)) in ('Y', 'YES') then true
+        when e.has_scores and upper(trim(e.benchmark)) in ('N', 'NO') then false
     end as is_proficient,
-    cast(case when e.is_scored then e.other_scores end as varchar) as other_scores,
+    cast(
+        case
+            when e.has_scores then e.other_scores
+            when not e.is_overall
+                then '{"readiness_range": ' || cast(to_json(e.readiness_range) as varchar) || '}'
+        end as varchar
+    ) as other_scores,
     e.valid_to is not null as is_deleted,
     e.valid_to as deleted_on,
     e.valid_from as delivered_on,
     e.drop_id,
     e.line
 from objectives e
+where e.repetition = 1

@@ -88,131 +88,116 @@ results as (
     from deliveries d
     where d.delivery = 1
 ),
-listed_sub_tests as (
-    select r.district_id, r.result_id, unnest(string_to_array(r.sub_tests, '|')) as sub_test
-    from results r
-    where r.sub_tests is not null
-),
-sub_tests as (
+-- Of each result its own line, one per strand, and one per sub-test.
+lined as (
     select
-        s.district_id, s.result_id,
-        regexp_replace(split_part(s.sub_test, '=', 1), ' [Gg]rade [Ll]evel *$', '') as name,
-        case
-            when trim(split_part(s.sub_test, '=', 2)) ~ '^-?[0-9]+([.][0-9]+)?$'
-                then cast(trim(split_part(s.sub_test, '=', 2)) as double precision)
-        end as grade_level
-    from listed_sub_tests s
-),
-objectives as (
-    select
-        r.district_id, r.result_id,
-        'overall' as objective_code,
-        r.assessment as objective_name,
-        'overall' as objective_level,
-        r.score_status,
-        case when r.score_status = 'scored' then r.total_raw_score end as raw_score,
-        r.total_grade_level as grade_level,
-        r.level_no,
-        nullif(
-            '{' || concat_ws(
-                ', ',
-                '"date_started": ' || cast(to_json(cast(r.date_started as varchar)) as varchar),
-                '"last_score_improvement": '
-                    || cast(to_json(cast(r.last_score_improvement as varchar)) as varchar)
-            ) || '}',
-            '{}'
-        ) as other_scores
-    from results r
-    union all
-    select
-        r.district_id, r.result_id,
-        s.code as objective_code,
-        s.name as objective_name,
-        'strand' as objective_level,
-        'scored' as score_status,
-        s.raw_score,
-        s.grade_level,
-        cast(null as integer) as level_no,
-        cast(null as varchar) as other_scores
+        r.*,
+        s.objective_level, s.objective_code, s.objective_name, s.raw_score, s.grade_level,
+        unnest(string_to_array(s.entries, '|')) as entry
     from results r
     cross join lateral (values
         (
-            'numbers_and_operations', 'Numbers and Operations', r.numbers_and_operations_raw_score,
-            r.numbers_and_operations_grade_level
+            'overall', 'overall', r.assessment,
+            case when r.score_status = 'scored' then r.total_raw_score end, r.total_grade_level, '-'
         ),
-        ('measurement', 'Measurement', r.measurement_raw_score, r.measurement_grade_level),
-        ('data_analysis', 'Data Analysis', r.data_analysis_raw_score, r.data_analysis_grade_level),
-        ('geometry', 'Geometry', r.geometry_raw_score, r.geometry_grade_level),
         (
-            'algebraic_thinking', 'Algebraic Thinking', r.algebraic_thinking_raw_score,
-            r.algebraic_thinking_grade_level
+            'strand', 'numbers_and_operations', 'Numbers and Operations',
+            r.numbers_and_operations_raw_score, r.numbers_and_operations_grade_level, '-'
+        ),
+        (
+            'strand', 'measurement', 'Measurement', r.measurement_raw_score,
+            r.measurement_grade_level, '-'
+        ),
+        (
+            'strand', 'data_analysis', 'Data Analysis', r.data_analysis_raw_score,
+            r.data_analysis_grade_level, '-'
+        ),
+        (
+            'strand', 'geometry', 'Geometry', r.geometry_raw_score, r.geometry_grade_level, '-'
+        ),
+        (
+            'strand', 'algebraic_thinking', 'Algebraic Thinking', r.algebraic_thinking_raw_score,
+            r.algebraic_thinking_grade_level, '-'
+        ),
+        (
+            'standard', null, null, cast(null as double precision),
+            cast(null as double precision), r.sub_tests
         )
-    ) as s(code, name, raw_score, grade_level)
-    where coalesce(s.raw_score, s.grade_level) is not null
-    union all
+    ) as s(objective_level, objective_code, objective_name, raw_score, grade_level, entries)
+    where s.objective_level <> 'strand' or coalesce(s.raw_score, s.grade_level) is not null
+),
+named as (
     select
-        s.district_id, s.result_id,
-        regexp_replace(
-            regexp_replace(lower(trim(s.name)), '[^a-z0-9]+', '_', 'g'), '^_|_$', '', 'g'
-        ) as objective_code,
-        trim(s.name) as objective_name,
-        'standard' as objective_level,
-        'scored' as score_status,
-        cast(null as double precision) as raw_score,
-        s.grade_level,
-        cast(null as integer) as level_no,
-        cast(null as varchar) as other_scores
-    from sub_tests s
-    where s.grade_level is not null
+        l.*,
+        l.objective_level = 'overall' as is_overall,
+        case
+            when l.objective_level = 'standard' then trim(
+                regexp_replace(split_part(l.entry, '=', 1), ' [Gg]rade [Ll]evel *$', '')
+            )
+            else l.objective_name
+        end as name,
+        case
+            when l.objective_level <> 'standard' then l.grade_level
+            when trim(split_part(l.entry, '=', 2)) ~ '^-?[0-9]+([.][0-9]+)?$'
+                then cast(trim(split_part(l.entry, '=', 2)) as double precision)
+        end as level_of_grade
+    from lined l
 )
 select
-    r.district_id,
+    n.district_id,
     cast('adam' as varchar) as source_system,
-    r.edition,
-    cast(r.source_record_id as varchar) as source_record_id,
+    n.edition,
+    cast(n.source_record_id as varchar) as source_record_id,
     cast('composed' as varchar) as source_record_id_kind,
-    r.match_field,
-    r.match_value,
+    n.match_field,
+    n.match_value,
     cast(null as varchar) as tested_school_code,
-    r.school as tested_school_name,
-    cast(r.assessment_code as varchar) as assessment_code,
-    r.assessment as assessment_name,
-    cast(r.subject as varchar) as subject,
-    cast(null as varchar) as course,
-    cast(o.objective_code as varchar) as objective_code,
-    cast(o.objective_name as varchar) as objective_name,
-    cast(o.objective_level as varchar) as objective_level,
-    r.school_year,
-    cast(r.term as varchar) as term,
+    n.school as tested_school_name,
+    cast(n.assessment_code as varchar) as assessment_code,
+    n.assessment as assessment_name,
+    cast(n.subject as varchar) as subject,
+    cast('none' as varchar) as course,
+    cast(
+        case
+            when n.objective_level = 'standard' then regexp_replace(
+                regexp_replace(lower(n.name), '[^a-z0-9]+', '_', 'g'), '^_|_$', '', 'g'
+            )
+            else n.objective_code
+        end as varchar
+    ) as objective_code,
+    cast(n.name as varchar) as objective_name,
+    cast(n.objective_level as varchar) as objective_level,
+    n.school_year,
+    cast(n.term as varchar) as term,
     cast('derived' as varchar) as term_source,
     cast(null as varchar) as admin_code,
-    r.date_completed as test_date,
+    n.date_completed as test_date,
     cast(null as timestamp) as completed_at,
     cast(
         case
-            when r.grade_no = 0 then 'KG'
-            else lpad(cast(r.grade_no as varchar), 2, '0')
+            when n.grade_no = 0 then 'KG'
+            else lpad(cast(n.grade_no as varchar), 2, '0')
         end as varchar
     ) as grade_tested,
     cast(null as varchar) as language,
     cast(null as varchar) as mode,
     cast(null as integer) as attempt_no,
     cast(null as boolean) as is_retest,
-    r.is_primary,
-    cast('latest test of the term with a total' as varchar) as primary_rule,
-    cast(o.score_status as varchar) as score_status,
+    n.is_primary,
+    cast('latest_with_total' as varchar) as primary_rule,
+    cast(case when n.is_overall then n.score_status else 'scored' end as varchar) as score_status,
     cast(null as varchar) as status_code,
     cast(null as double precision) as scale_score,
     cast(null as double precision) as scale_score_sem,
     cast(null as double precision) as scale_score_low,
     cast(null as double precision) as scale_score_high,
-    o.raw_score,
+    n.raw_score,
     cast(null as double precision) as points_possible,
     cast(null as double precision) as percent_correct,
     cast(null as double precision) as percentile,
     cast(null as varchar) as percentile_norm_year,
     cast(null as double precision) as nce,
-    o.grade_level as grade_equivalent,
+    n.level_of_grade as grade_equivalent,
     cast(null as varchar) as grade_equivalent_text,
     cast(null as varchar) as lexile_text,
     cast(null as double precision) as lexile_num,
@@ -225,21 +210,35 @@ select
     cast(null as double precision) as growth_percentile,
     cast(null as double precision) as growth_index,
     cast(
-        case o.level_no
-            when 1 then 'Well below grade level'
-            when 2 then 'Below grade level'
-            when 3 then 'At or above grade level'
+        case
+            when n.is_overall and n.level_no = 1 then 'Well below grade level'
+            when n.is_overall and n.level_no = 2 then 'Below grade level'
+            when n.is_overall and n.level_no = 3 then 'At or above grade level'
         end as varchar
     ) as performance_level,
-    o.level_no as performance_level_no,
-    case when o.level_no is not null then 3 end as performance_level_of,
-    cast(case when o.level_no is not null then 'derived' end as varchar) as level_source,
+    case when n.is_overall then n.level_no end as performance_level_no,
+    case when n.is_overall and n.level_no is not null then 3 end as performance_level_of,
+    cast(
+        case when n.is_overall and n.level_no is not null then 'derived' end as varchar
+    ) as level_source,
     cast(null as boolean) as is_proficient,
-    cast(o.other_scores as varchar) as other_scores,
-    r.valid_to is not null as is_deleted,
-    r.valid_to as deleted_on,
-    r.valid_from as delivered_on,
-    r.drop_id,
-    r.line
-from results r
-join objectives o on o.district_id = r.district_id and o.result_id = r.result_id
+    cast(
+        case
+            when n.is_overall then nullif(
+                '{' || concat_ws(
+                    ', ',
+                    '"date_started": ' || cast(to_json(cast(n.date_started as varchar)) as varchar),
+                    '"last_score_improvement": '
+                        || cast(to_json(cast(n.last_score_improvement as varchar)) as varchar)
+                ) || '}',
+                '{}'
+            )
+        end as varchar
+    ) as other_scores,
+    n.valid_to is not null as is_deleted,
+    n.valid_to as deleted_on,
+    n.valid_from as delivered_on,
+    n.drop_id,
+    n.line
+from named n
+where n.objective_level <> 'standard' or n.level_of_grade is not null
