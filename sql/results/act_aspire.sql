@@ -46,7 +46,8 @@ long_rows as not materialized (
         v.*,
         cast(v.test_admin_date as date) as sat_on,
         coalesce(
-            v.state_student_id, v.local_id, v.pearson_student_code, v.match_value
+            v.state_student_id, v.local_id, v.pearson_student_code, v.match_value,
+            v.result_id
         ) as student,
         case
             when v.edition = 'act_aspire_interim' or lower(v.test_name) like 'interim%'
@@ -227,7 +228,8 @@ wide_rows as not materialized (
             cast(extract(year from w.last_on + interval '6 months') as integer) as varchar
         ) as last_year,
         coalesce(
-            w.state_student_id, w.local_id, w.pearson_student_code, w.match_value
+            w.state_student_id, w.local_id, w.pearson_student_code, w.match_value,
+            w.result_id
         ) as student,
         concat_ws(
             chr(30),

@@ -26,7 +26,7 @@ with versions as (
 tests as (
     select
         v.*,
-        coalesce(v.student_id, v.username, v.alternate_id, v.email, v.match_value)
+        coalesce(v.student_id, v.username, v.alternate_id, v.email, v.match_value, v.result_id)
             || ':' || v.assessment || ':' || cast(v.date_completed as varchar) as source_record_id,
         case
             when lower(v.assessment) like '%adam%' then 'adam_k7'
