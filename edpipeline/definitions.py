@@ -2,9 +2,10 @@
 
     landing/<source> -> <schema>/<table> ... -> marts/<mart>      orchestration/assets.py, marts.py
 
-A sensor notices deliveries, a schedule watches over the daily windows, and the marts follow what
-they read by themselves. How the parts are built is in `orchestration`; what is done with a
-delivery is in `pipeline.py`, which the command line calls as well.
+Sensors notice deliveries and uploads, schedules watch over daily windows and over uploads that
+are not ready in time, and the marts follow what they read by themselves. How the parts are built
+is in `orchestration`; what is done with a delivery is in `pipeline.py` and `uploading.py`, which
+the command line calls as well.
 
 Nothing is read or connected while this module is imported. Dagster calls `defs`, which reads the
 settings and the marts' SQL; districts, landing and warehouse are opened inside runs and ticks.
@@ -18,6 +19,14 @@ from edpipeline.orchestration.marts import mart_assets
 from edpipeline.orchestration.runs import marts_job, source_job
 from edpipeline.orchestration.schedules import window_schedule
 from edpipeline.orchestration.sensors import delivery_sensor
+from edpipeline.orchestration.uploads import (
+    inbox_sensor,
+    ready_check,
+    ready_job,
+    ready_schedule,
+    unloaded_schedule,
+    upload_assets,
+)
 from edpipeline.pipeline import Pipeline
 from edpipeline.settings import Settings, load_settings
 from edpipeline.sources import ALL
@@ -30,17 +39,22 @@ def build(settings: Settings, patience: LookSettings | None = None) -> dg.Defini
     def open_pipeline() -> Pipeline:
         return Pipeline(settings)
 
-    tables = [source_assets(source, open_pipeline, settings.first_day, patience) for source in ALL]
-    jobs = [source_job(source) for source in ALL]
+    dropped = [source for source in ALL if not source.is_uploaded]
+    uploaded = [source for source in ALL if source.is_uploaded]
+    jobs = {source.name: source_job(source) for source in ALL}
+    tables = [
+        *(source_assets(each, open_pipeline, settings.first_day, patience) for each in dropped),
+        *(upload_assets(each, open_pipeline, settings.first_day) for each in uploaded),
+    ]
+    ready = ready_job(uploaded)
     refilled = mart_assets(marts(settings.sql), ALL, open_pipeline)
     return dg.Definitions(
         assets=[*tables, refilled],
-        jobs=[*jobs, marts_job(refilled)],
+        asset_checks=[ready_check(each, open_pipeline) for each in uploaded],
+        jobs=[*jobs.values(), marts_job(refilled), ready],
         sensors=[
-            *(
-                delivery_sensor(source, job, open_pipeline, patience)
-                for source, job in zip(ALL, jobs, strict=True)
-            ),
+            *(delivery_sensor(each, jobs[each.name], open_pipeline, patience) for each in dropped),
+            *(inbox_sensor(each, jobs[each.name], open_pipeline) for each in uploaded),
             dg.AutomationConditionSensorDefinition(
                 "marts_follow",
                 target=dg.AssetSelection.assets(*refilled.keys),
@@ -48,8 +62,9 @@ def build(settings: Settings, patience: LookSettings | None = None) -> dg.Defini
             ),
         ],
         schedules=[
-            window_schedule(source, job, open_pipeline)
-            for source, job in zip(ALL, jobs, strict=True)
+            *(window_schedule(each, jobs[each.name], open_pipeline) for each in dropped),
+            *(unloaded_schedule(each, jobs[each.name], open_pipeline) for each in uploaded),
+            ready_schedule(ready),
         ],
         # A step in a process of its own costs seconds before it works; loads are one step each.
         executor=dg.in_process_executor,

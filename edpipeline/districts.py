@@ -29,10 +29,11 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass as validated_dataclass
 
+from edpipeline import sources
 from edpipeline.errors import BadConfiguration, NotFound
 from edpipeline.landing.sftp import SftpAccount, fingerprint
 from edpipeline.loading.options import LoadOptions
-from edpipeline.model import Window
+from edpipeline.model import MatchField, Window
 from edpipeline.settings import VARIABLE, secret
 
 STRICT = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -171,6 +172,27 @@ class RosterUse(BaseModel):
         return any(p.what == what and p.first <= day <= p.last for p in self.pauses)
 
 
+class UploadUse(BaseModel):
+    """What holds for a district's uploads of one source, unless chosen with the upload."""
+
+    model_config = STRICT
+
+    edition: str = "auto"
+    match_on: MatchField = "district_user_id"
+    encodings: tuple[Encoding, ...] = ("windows-1252",)
+    """Beside UTF-8; spreadsheets write this one."""
+    removal_limit: RemovalLimit = RemovalLimit()
+    """Results that vanish from a newer full export wait above it."""
+    enabled: bool = True
+
+
+def _uploaded(name: str) -> str:
+    known = [source.name for source in sources.ALL if source.is_uploaded]
+    if name not in known:
+        raise ValueError(f"not a source of uploads; known are {', '.join(known)}")
+    return name
+
+
 class District(BaseModel):
     """One school system."""
 
@@ -180,6 +202,18 @@ class District(BaseModel):
     name: str = Field(min_length=1)
     time_zone: TimeZone
     oneroster: RosterUse | None = None
+    uploads: Mapping[Annotated[str, AfterValidator(_uploaded)], UploadUse] = Field(
+        default_factory=dict
+    )
+    """What differs from the defaults, by source. Uploads need no entry."""
+
+    @model_validator(mode="after")
+    def _editions_are_known(self) -> "District":
+        for name, use in self.uploads.items():
+            known = ["auto", *(edition.name for edition in sources.source(name).editions)]
+            if use.edition not in known:
+                raise ValueError(f"{name} has no edition {use.edition!r}: {', '.join(known)}")
+        return self
 
 
 class _File(BaseModel):
@@ -240,6 +274,24 @@ def load_options(district: District, day: date) -> LoadOptions:
         removal_floor=use.removal_limit.floor,
         removals_paused=use.is_paused(day, "removals"),
         first_sync_needs_approval=use.first_sync_needs_approval,
+    )
+
+
+def upload_use(district: District, source: str) -> UploadUse:
+    """What holds for the district's uploads of a source."""
+    return district.uploads.get(source, UploadUse())
+
+
+def upload_options(district: District, source: str) -> LoadOptions:
+    """The same as options of a load."""
+    use = upload_use(district, source)
+    return LoadOptions(
+        edition=use.edition,
+        encodings=use.encodings,
+        removal_percent=use.removal_limit.percent,
+        removal_floor=use.removal_limit.floor,
+        first_sync_needs_approval=False,
+        match_on=use.match_on,
     )
 
 

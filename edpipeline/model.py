@@ -4,10 +4,10 @@ Everything here is frozen data without behaviour that touches the outside. One d
 the check, the table, the column comment, the Dagster UI, the data dictionary and the tests.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import time
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 Kind = Literal[
     "id",
@@ -18,15 +18,23 @@ Kind = Literal[
     "code_list",
     "boolean",
     "date",
+    "time",
     "timestamp",
     "integer",
     "number",
     "year",
 ]
 Personal = Literal["none", "indirect", "direct", "secret"]
-Presence = Literal["optional", "required", "delta"]
+Presence = Literal["optional", "needed", "required", "delta"]
+"""What a layout demands of a column: `needed` is the header alone, `required` a value in every row,
+`delta` a value in every row of a file of changes."""
 OnBad = Literal["reject", "drop"]
-Mode = Literal["bulk", "delta"]
+Mode = Literal["bulk", "delta", "snapshot"]
+"""What a file's silence means: `bulk` is the whole table, `delta` holds changes only, `snapshot` is
+the whole of those groups of rows that it names (`Table.snapshot_of`)."""
+MatchField = Literal["username", "district_user_id", "state_user_id", "alternate_user_id", "email"]
+"""The field of the roster on which results are matched with students."""
+MATCH_FIELDS: tuple[MatchField, ...] = get_args(MatchField)
 
 SQL_TYPES: Mapping[Kind, str] = {
     "id": "varchar",
@@ -37,6 +45,7 @@ SQL_TYPES: Mapping[Kind, str] = {
     "code_list": "varchar",
     "boolean": "boolean",
     "date": "date",
+    "time": "time",
     "timestamp": "timestamp",
     "integer": "bigint",
     "number": "double precision",
@@ -69,6 +78,14 @@ class Column:
     """True where OneRoster 1.2 also takes tokens that begin with `ext:`."""
     compared: bool = True
     """False for stamps that change without the record changing: no history row is made of them."""
+    formats: tuple[str, ...] = ()
+    """Ways in which dates and times are written (strptime), in the order in which they are tried;
+    ISO 8601 where there is none."""
+    least: float | None = None
+    most: float | None = None
+    """Bounds of a number; a value beyond them is impossible."""
+    computed: bool = False
+    """True where no file has it: it is made of other columns, or chosen with the delivery."""
 
     @property
     def stored(self) -> bool:
@@ -93,6 +110,11 @@ class Table:
     key: str = "sourced_id"
     derived_key: tuple[str, ...] = ()
     """Columns whose values, joined by `:`, make the key where a layout has no key column."""
+    built_keys: tuple[tuple[str, ...], ...] = ()
+    """Where no layout has a key column: what makes the key, in alternatives. The first one whose
+    columns are all filled counts; in the last one blanks are values."""
+    snapshot_of: tuple[str, ...] = ()
+    """Columns that name the groups of rows of which a file is a whole snapshot."""
     school: str | None = None
     """The column that names the school, for limits per school."""
     people: str | None = None
@@ -128,6 +150,19 @@ class Rule:
 
 
 @dataclass(frozen=True)
+class LayoutField:
+    """One field of a file in an edition: its header, and where it stands in a fixed-width line."""
+
+    header: str
+    column: str = ""
+    """The column that it fills; "" for what is read past."""
+    presence: Presence = "optional"
+    start: int = 0
+    end: int = 0
+    """Characters of the line, counted from 0, the last one excluded; both 0 where unknown."""
+
+
+@dataclass(frozen=True)
 class Edition:
     """One layout of a source's files. Editions are data."""
 
@@ -141,6 +176,20 @@ class Edition:
     """Tables that never come in this edition, so that references to them say nothing."""
     assumed: bool = False
     """True where no public layout exists; said wherever a person meets the edition."""
+    headers: Mapping[str, tuple[LayoutField, ...]] = field(default_factory=dict)
+    """The fields of the edition's files by table, in their order; empty where the header of a
+    column is said by the column itself."""
+    separators: str = ","
+    """Characters that may separate the values."""
+    record_length: int = 0
+    """Characters of a line, where the edition also comes in fixed width; else 0."""
+    match_columns: Mapping[MatchField, tuple[str, ...]] = field(default_factory=dict)
+    """Columns compared with the chosen field of the roster: the first filled one of a row."""
+
+    @property
+    def label(self) -> str:
+        """The title as people meet it."""
+        return f"{self.title} (assumed layout)" if self.assumed else self.title
 
     def rule(self, table: str, column: str) -> Rule | None:
         """The rule for that column, or None where the edition lacks it."""
@@ -167,12 +216,36 @@ class FileDrop:
 
 
 @dataclass(frozen=True)
+class Inbox:
+    """A folder into which files are laid, by the command or by hand, whenever there are any."""
+
+    patterns: tuple[str, ...]
+    """Shell patterns, compared without case, of the file names that belong to an upload."""
+    match_on: MatchField = "district_user_id"
+    """The field of the roster to match on, where nobody chose."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """What is known of a file before its layout: its first line."""
+
+    names: tuple[str, ...] = ()
+    """The line split at commas, trimmed; empty where the file cannot be read."""
+    text: str = ""
+    """The line as it stands."""
+
+
+@dataclass(frozen=True)
 class PlannedFile:
-    """Which table a delivered file fills, and whether it is the whole of it or changes only."""
+    """Which table a delivered file fills, what its silence means, and how its lines are split."""
 
     name: str
     table: str
     mode: Mode
+    separator: str = ","
+    """The character between values; "" for fixed width."""
+    by_position: bool = False
+    """True where the header's names are unknown and its order is that of the layout."""
 
 
 @dataclass(frozen=True)
@@ -189,10 +262,8 @@ class Plan:
 class Planner(Protocol):
     """A source's own knowledge of how its files make up a delivery."""
 
-    def __call__(
-        self, headers: Mapping[str, Sequence[str]], manifest: str | None, edition: str
-    ) -> Plan:
-        """Plan a delivery from the header names by file name (empty where unreadable)."""
+    def __call__(self, heads: Mapping[str, Head], manifest: str | None, edition: str) -> Plan:
+        """Plan a delivery from the first lines by file name (nothing where unreadable)."""
         ...
 
 
@@ -205,12 +276,17 @@ class Source:
     schema: str
     owner: str
     docs: str
-    arrives: FileDrop
+    arrives: FileDrop | Inbox
     tables: tuple[Table, ...]
     editions: tuple[Edition, ...]
     plan: Planner
     ignored_headers: tuple[str, ...] = field(default=())
     """Headers that exporters add and that everybody leaves out."""
+
+    @property
+    def is_uploaded(self) -> bool:
+        """True where every delivery stands for itself: a later one does not replace the others."""
+        return isinstance(self.arrives, Inbox)
 
     def table(self, name: str) -> Table:
         """The table of that name; KeyError when there is none."""

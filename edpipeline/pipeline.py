@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from edpipeline import sources, windows
 from edpipeline.districts import (
@@ -19,10 +20,12 @@ from edpipeline.districts import (
     load_options,
     roster_use,
     sftp_account,
+    upload_options,
 )
 from edpipeline.errors import EdpipelineError
 from edpipeline.landing import drop as landing
 from edpipeline.landing.drop import Arrived, Delivery, shown
+from edpipeline.landing.inbox import Place, open_inbox
 from edpipeline.landing.sftp import SftpAccount, connect, fetch, list_folder
 from edpipeline.landing.stability import (
     Finding,
@@ -35,6 +38,7 @@ from edpipeline.landing.stability import (
 )
 from edpipeline.landing.store import Store, open_store
 from edpipeline.loading.load import Progress
+from edpipeline.loading.options import LoadOptions
 from edpipeline.loading.sync import Sync
 from edpipeline.model import Source
 from edpipeline.scratch import scratch_folder
@@ -91,6 +95,11 @@ class Pipeline:
         return open_store(self.settings.landing, self.settings.scratch)
 
     @cached_property
+    def inbox(self) -> Place:
+        """Where uploads are laid; raises BadConfiguration. Nothing is connected yet."""
+        return open_inbox(self.settings.inbox)
+
+    @cached_property
     def warehouse(self) -> Warehouse:
         """The warehouse with every table in place; raises Busy, ConnectionLost, BadCredentials."""
         url = self.settings.warehouse.get_secret_value()
@@ -111,22 +120,34 @@ class Pipeline:
         """The district's SFTP account with its secret; raises BadConfiguration."""
         return sftp_account(self.district(district_id))
 
-    def delivery_day(self, district_id: str, at: datetime) -> date:
-        """The delivery day, by the district's window, of what arrives at an instant."""
+    def delivery_day(self, district_id: str, at: datetime, source: str = ROSTER) -> date:
+        """The delivery day of what arrives at an instant: of rosters by the district's window, of
+        uploads by its clock."""
+        if sources.source(source).is_uploaded:
+            zone = ZoneInfo(self.district(district_id).time_zone)
+            return at.astimezone(zone).date()
         return windows.delivery_day(roster_use(self.district(district_id)).window, at)
 
-    def sync(self, district_id: str, day: date, progress: Progress = silent) -> Sync:
-        """The sync of a district with its options; days replayed by it have their own."""
+    def options(self, district_id: str, source: str, day: date) -> LoadOptions:
+        """What holds for a district's deliveries of a source on a day."""
         district = self.district(district_id)
+        if sources.source(source).is_uploaded:
+            return upload_options(district, source)
+        return load_options(district, day)
+
+    def sync(
+        self, district_id: str, day: date, progress: Progress = silent, source: str = ROSTER
+    ) -> Sync:
+        """The sync of a district with its options; days replayed by it have their own."""
         return Sync(
             store=self.store,
             warehouse=self.warehouse,
-            source=self.source,
+            source=sources.source(source),
             district_id=district_id,
-            options=load_options(district, day),
+            options=self.options(district_id, source, day),
             scratch=self.settings.scratch,
             progress=progress,
-            options_on=lambda each: load_options(district, each),
+            options_on=lambda each: self.options(district_id, source, each),
         )
 
     def deliver(

@@ -18,7 +18,7 @@ from edpipeline.loading.options import LoadOptions
 from edpipeline.loading.report import FileReport, SyncReport
 from edpipeline.model import Source
 from edpipeline.scratch import scratch_folder
-from edpipeline.validation.check import FileFinding
+from edpipeline.validation.checked import FileFinding
 from edpipeline.warehouse.engine import Warehouse, open_warehouse
 from edpipeline.warehouse.schema import prepare
 
@@ -116,8 +116,9 @@ def preview_delivery(
         completed_at=datetime.now(UTC),
         edition=outcome.opened.edition.name,
         files=tuple(_file_report(file, file.refused or outcome.refused) for file in outcome.files),
+        match_rates=tuple(outcome.match_rates),
     )
-    return Preview(report, outcome.opened.edition.title, outcome.hold_reason, findings)
+    return Preview(report, outcome.opened.edition.label, outcome.hold_reason, findings)
 
 
 @contextmanager

@@ -46,6 +46,8 @@ class Settings(BaseSettings):
     """`duckdb:///absolute/path` or `postgresql://...`; a secret, because it may hold a password."""
     landing: str
     """The archive of what arrived: a folder, or `s3://bucket/prefix`."""
+    inbox: str
+    """Where files to be uploaded are laid: a folder, or `s3://bucket/prefix`."""
     published: str
     """Where marts are published as Parquet: a folder, or `s3://bucket/prefix`."""
     districts: Folder
@@ -68,6 +70,7 @@ class Settings(BaseSettings):
         in_home = {
             "warehouse": f"duckdb://{home}/warehouse.duckdb",
             "landing": str(home / "landing"),
+            "inbox": str(home / "inbox"),
             "published": str(home / "published"),
             "districts": home / "districts.yaml",
             "sql": _sql_folder(),
@@ -83,7 +86,7 @@ class Settings(BaseSettings):
             )
         return url
 
-    @field_validator("landing", "published")
+    @field_validator("landing", "inbox", "published")
     @classmethod
     def _is_a_place(cls, place: str, info: ValidationInfo) -> str:
         if "://" not in place:

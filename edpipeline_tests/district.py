@@ -167,19 +167,19 @@ def manifest(dialect: Dialect, modes: Mapping[str, str]) -> bytes:
 
 
 @cache
-def prepared(url: str) -> Warehouse:
+def prepared(url: str, sources: tuple[str, ...] = (ONEROSTER.name,)) -> Warehouse:
     """The warehouse at `url` with all its tables, made once however many tests share it."""
     warehouse = open_warehouse(url, lock_seconds=20)
-    prepare(warehouse, [ONEROSTER], SQL)
+    prepare(warehouse, [source(name) for name in sources], SQL)
     return warehouse
 
 
-def prepared_postgres(server_url: str) -> Warehouse:
+def prepared_postgres(server_url: str, sources: tuple[str, ...] = (ONEROSTER.name,)) -> Warehouse:
     """A new database of the server with all its tables."""
     name = f"test_{uuid4().hex}"
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    return prepared(urlsplit(server_url)._replace(path=f"/{name}").geturl())
+    return prepared(urlsplit(server_url)._replace(path=f"/{name}").geturl(), sources)
 
 
 @dataclass

@@ -19,7 +19,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 OWN_IMPORTS = {
     "errors": set(),
     "model": {"errors"},
-    "sources": {"errors", "model"},
+    "sources": {"errors", "model", "reading"},
     "reading": {"errors", "model"},
     "validation": {"errors", "model", "reading"},
 }

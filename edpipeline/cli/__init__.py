@@ -9,14 +9,16 @@ and `approval`, which know no terminal.
     application.py  the command itself: errors become a sentence and an exit code
     terminal.py     tables, sentences, progress
     roster.py       check, preview, sync, approve, rebuild
+    uploads.py      upload, editions
     reports.py      history, report, dictionary
     sandbox.py      sandbox demo, dev, up, deliver, environment
 """
 
-from edpipeline.cli import reports, roster, sandbox
+from edpipeline.cli import reports, roster, sandbox, uploads
 from edpipeline.cli.application import app
 
 roster.add_to(app)
+uploads.add_to(app)
 reports.add_to(app)
 app.add_typer(sandbox.app, name="sandbox")
 

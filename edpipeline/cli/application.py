@@ -3,6 +3,7 @@
 Exit codes: 0 done, 1 a person must act, 2 wrong use, 70 a mistake of ours, 75 try again later.
 """
 
+import getpass
 import sys
 from collections.abc import Sequence
 from datetime import datetime
@@ -15,7 +16,7 @@ from typer.core import TyperGroup
 from edpipeline import __version__
 from edpipeline.cli import terminal
 from edpipeline.districts import District
-from edpipeline.errors import EdpipelineError, NotFound, Transient
+from edpipeline.errors import EdpipelineError, NotFound, Permanent, Transient
 from edpipeline.pipeline import Pipeline
 from edpipeline.settings import load_settings
 
@@ -86,6 +87,14 @@ def options(
 def exit_code(error: EdpipelineError) -> int:
     """75 where trying again later may help, else 1."""
     return LATER if isinstance(error, Transient) else ACT
+
+
+def user_name() -> str:
+    """Who runs the command; raises Permanent where the machine does not know."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        raise Permanent("say who decides: --by NAME") from None
 
 
 def open_pipeline() -> Pipeline:

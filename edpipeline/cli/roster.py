@@ -1,9 +1,7 @@
 """Commands that do something with a district's roster."""
 
-import getpass
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from edpipeline import sources
 from edpipeline.approval import approve as record_approval
 from edpipeline.approval import find_waiting
 from edpipeline.cli import terminal
@@ -23,26 +22,19 @@ from edpipeline.cli.application import (
     chosen,
     exit_code,
     open_pipeline,
+    user_name,
 )
-from edpipeline.districts import District, load_options, roster_use
-from edpipeline.errors import EdpipelineError, Permanent
+from edpipeline.districts import District, roster_use
+from edpipeline.errors import EdpipelineError
 from edpipeline.landing.stability import LookSettings, Verdict
 from edpipeline.loading.options import LoadOptions
-from edpipeline.loading.report import escaped
-from edpipeline.pipeline import Pipeline
+from edpipeline.loading.report import SyncReport, escaped
+from edpipeline.model import MATCH_FIELDS, Inbox, Source
+from edpipeline.pipeline import ROSTER, Pipeline
 from edpipeline.preview import ANYBODY, delivered_files, preview_delivery
 
 SECONDS_BETWEEN_LOOKS = 10
 SECONDS_TO_WAIT = 90
-
-
-class Edition(StrEnum):
-    """Layouts a person may choose."""
-
-    AUTO = "auto"
-    ONEROSTER_1_1 = "oneroster_1_1"
-    ONEROSTER_1_2 = "oneroster_1_2"
-    THREE_FILE = "three_file"
 
 
 class What(StrEnum):
@@ -81,11 +73,18 @@ def preview(
         typer.Option("--district", "-d", metavar="ID", help="Compare with what this district has."),
     ] = None,
     edition: Annotated[
-        Edition | None, typer.Option(help="The layout to read it as; else told from the files.")
-    ] = None,
+        str,
+        typer.Option(metavar="NAME", help="The layout to read it as; else told from the files."),
+    ] = "",
+    source: Annotated[
+        str, typer.Option("--source", "-s", metavar="NAME", help="Whose files these are.")
+    ] = ROSTER,
+    match_on: Annotated[
+        str, typer.Option("--match-on", metavar="FIELD", help="For results: what their ids are.")
+    ] = "",
     csv: CsvFile = None,
 ) -> None:
-    """Show what a delivery would come to. Nothing is written.
+    """Show what a delivery, or an upload of results, would come to. Nothing is written.
 
     Works without any configuration. With --district, the district's settings hold and the
     delivery is compared with its tables.
@@ -93,15 +92,18 @@ def preview(
     Exits with 1 where nothing of the delivery could be loaded.
     """
     pipeline = open_pipeline()
-    files = delivered_files(paths, pipeline.source.arrives.patterns)
+    of = _source(source, edition, match_on)
+    files = delivered_files(paths, of.arrives.patterns)
     now = datetime.now(UTC)
-    day = pipeline.delivery_day(district, now) if district else now.date()
-    options = load_options(pipeline.district(district), day) if district else LoadOptions()
+    day = pipeline.delivery_day(district, now, of.name) if district else now.date()
+    options = pipeline.options(district, of.name, day) if district else _of_nobody(of)
+    chosen = {"edition": edition, "match_on": match_on}
+    options = options.with_choices({name: value for name, value in chosen.items() if value})
     with terminal.working("opening the delivery") as progress:
         found = preview_delivery(
             files,
-            pipeline.source,
-            replace(options, edition=edition.value) if edition else options,
+            of,
+            options,
             day,
             pipeline.settings.sql,
             warehouse=pipeline.warehouse if district else None,
@@ -114,6 +116,31 @@ def preview(
         terminal.write_findings(csv, escaped(found.findings).write_csv())
     if not found.usable:
         raise typer.Exit(ACT)
+
+
+def _source(name: str, edition: str, match_on: str) -> Source:
+    """The source of that name; raises BadParameter where anything that was named is unknown."""
+    found = next((each for each in sources.ALL if each.name == name), None)
+    if found is None:
+        known = ", ".join(each.name for each in sources.ALL)
+        raise typer.BadParameter(f"known sources are {known}", param_hint="--source")
+    editions = ["auto", *(each.name for each in found.editions)]
+    if edition and edition not in editions:
+        raise typer.BadParameter(f"one of {', '.join(editions)}", param_hint="--edition")
+    if match_on and match_on not in MATCH_FIELDS:
+        raise typer.BadParameter(f"one of {', '.join(MATCH_FIELDS)}", param_hint="--match-on")
+    return found
+
+
+def _of_nobody(source: Source) -> LoadOptions:
+    """What holds for files of no district."""
+    if isinstance(source.arrives, Inbox):
+        return LoadOptions(
+            encodings=("windows-1252",),
+            first_sync_needs_approval=False,
+            match_on=source.arrives.match_on,
+        )
+    return LoadOptions()
 
 
 def sync(
@@ -168,7 +195,7 @@ def approve(
         terminal.show_report(before)
         typer.confirm(f"Approve the {words} of {before.district_id}, {before.day}?", abort=True)
     with terminal.working("applying the decision") as progress:
-        after = record_approval(pipeline, waiting, by or _me(), note, progress)
+        after = record_approval(pipeline, waiting, by or user_name(), note, progress)
     terminal.say(f"Approved: the {words} of {before.district_id}, drop {before.drop_id}.")
     terminal.show_report(after)
 
@@ -179,7 +206,7 @@ def rebuild(district: OneDistrict = None) -> None:
     Gives the same tables back, with all that was approved; for a new warehouse, or a lost one.
     """
     pipeline = open_pipeline()
-    _for_each(chosen(pipeline, district), lambda each: _rebuild_one(pipeline, each))
+    _for_each(_all_or(pipeline, district), lambda each: _rebuild_one(pipeline, each))
 
 
 def _for_each(districts: Sequence[District], act: Callable[[District], int]) -> None:
@@ -197,10 +224,19 @@ def _for_each(districts: Sequence[District], act: Callable[[District], int]) -> 
         raise typer.Exit(ACT if ACT in codes else LATER)
 
 
+def _all_or(pipeline: Pipeline, district_id: str | None) -> Sequence[District]:
+    """The district that was named, or every one of the districts file."""
+    return (pipeline.district(district_id),) if district_id else pipeline.districts.all
+
+
 def _rebuild_one(pipeline: Pipeline, district: District) -> int:
+    reports: list[SyncReport] = []
+    now = datetime.now(UTC)
     with terminal.working(f"rebuilding {district.id}") as progress:
-        today = pipeline.delivery_day(district.id, datetime.now(UTC))
-        reports = pipeline.sync(district.id, today, progress).rebuild()
+        for source in sources.ALL:
+            if source.is_uploaded or district.oneroster is not None:
+                today = pipeline.delivery_day(district.id, now, source.name)
+                reports += pipeline.sync(district.id, today, progress, source.name).rebuild()
         pipeline.refill(district.id, progress)
     loaded = sum(report.applied for report in reports)
     terminal.say(f"{district.id}: days that landed {len(reports)}, of these loaded {loaded}.")
@@ -239,10 +275,3 @@ def _code_of(verdict: Verdict) -> int:
     if verdict is Verdict.GROWING:
         return LATER
     return ACT if verdict in (Verdict.INCOMPLETE, Verdict.APART) else 0
-
-
-def _me() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        raise Permanent("say who decides: --by NAME") from None

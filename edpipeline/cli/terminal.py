@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edpipeline.loading.load import Progress
-from edpipeline.loading.report import COUNTED, STATUS_WORDS, FileReport, SyncReport
+from edpipeline.loading.report import COUNTED, STATUS_WORDS, FileReport, SyncReport, advice
 from edpipeline.pipeline import CheckResult
 from edpipeline.preview import Preview
 from edpipeline.validation.codes import CODES
@@ -116,6 +116,7 @@ def show_report(report: SyncReport) -> None:
     drop = f", drop {report.drop_id}" if report.drop_id else ""
     out().print(head + Text(f"  {report.district_id}, {report.day}{drop}", "not bold default"))
     _show_files(report.files)
+    _show_match_rates(report)
     if report.message:
         say(f"\n{report.message}", _style(report.status))
 
@@ -130,6 +131,7 @@ def show_preview(preview: Preview) -> None:
     read_as = f"read as {preview.edition_title}; " if report.files else ""
     out().print(head + Text(f"  {read_as}nothing was written", "default"))
     _show_files(report.files)
+    _show_match_rates(report)
     if preview.hold_reason:
         say(f"Removals would wait: {preview.hold_reason}.", "yellow")
     show_findings(preview.findings)
@@ -245,6 +247,21 @@ def _show_files(files: Sequence[FileReport]) -> None:
             which = "all" if len(names) == len(files) > 1 else ", ".join(names)
             say(f"{which}: {note}", "dim")
     _show_codes(files)
+
+
+def _show_match_rates(report: SyncReport) -> None:
+    """How many ids of results a student has, by every field of the roster."""
+    if not report.match_rates:
+        return
+    table = _table("match on", "ids", "matched", "share")
+    for rate in report.match_rates:
+        name = Text(rate.field, "bold" if rate.is_chosen else "")
+        chosen = Text(" (chosen)", "dim") if rate.is_chosen else Text("")
+        table.add_row(name + chosen, f"{rate.values:,}", f"{rate.matched:,}", f"{rate.share:.0%}")
+    out().print(table)
+    advised = advice(report.match_rates)
+    if advised and advised not in report.message:
+        say(advised, "yellow")
 
 
 def _show_codes(files: Sequence[FileReport]) -> None:

@@ -21,10 +21,10 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,8 @@ class Delivery:
     day: date
     received_at: datetime
     origin: str
+    choices: Mapping[str, str] = field(default_factory=dict)
+    """What a person chose when handing it over: `edition`, `match_on`; empty where nobody did."""
 
 
 @dataclass(frozen=True)
@@ -101,12 +103,14 @@ def land(
     files: Sequence[Arrived],
     received_at: datetime,
     origin: str,
+    choices: Mapping[str, str] | None = None,
 ) -> Delivery:
     """Writes down what arrived, unchanged, and gives back its delivery.
 
     Landing the same files again on the same day gives the delivery already recorded. It is a new
-    one where other bytes were delivered in between, because the district took those back; and
-    where the same bytes were written anew, so that their new times are known as taken.
+    one where other bytes were delivered in between, because the district took those back; where
+    the same bytes were written anew, so that their new times are known as taken; and where other
+    choices were made for them.
     `received_at` must carry a time zone; `origin` says where it came from and is shown to
     people, so it holds no secret.
 
@@ -121,10 +125,10 @@ def land(
             store.write_file(f"{root}/{stored_name(number, file.name)}", path, file.sha256)
         store.write_bytes(f"{root}/drop.json", _json(asdict(drop)))
 
-    delivery = Delivery(drop, day, received_at, origin)
+    delivery = Delivery(drop, day, received_at, origin, dict(choices or {}))
     for before in reversed(deliveries(store, district_id, source, day, day)):
         if before.received_at <= received_at:
-            if before.drop == drop:
+            if before.drop == drop and before.choices == delivery.choices:
                 return before
             break
     files_of_it = [
@@ -132,6 +136,8 @@ def land(
         for file in drop.files
     ]
     coming = {"day": day, "received_at": received_at, "origin": origin, "files": files_of_it}
+    if choices:
+        coming["choices"] = dict(choices)
     of_drop = {"drop_id": drop.drop_id, "district_id": district_id, "source": source}
     store.write_bytes(_delivery_key(delivery), _json(of_drop | coming))
     return delivery
@@ -323,7 +329,8 @@ def _read_delivery(store: Store, key: str) -> Delivery:
     files = (replace(f, modified_at=times.get(f.name, f.modified_at)) for f in drop.files)
     drop = replace(drop, files=tuple(files))
     received_at = datetime.fromisoformat(data["received_at"])
-    return Delivery(drop, date.fromisoformat(data["day"]), received_at, data["origin"])
+    day = date.fromisoformat(data["day"])
+    return Delivery(drop, day, received_at, data["origin"], data.get("choices", {}))
 
 
 def _read_drop(store: Store, source: str, district_id: str, drop_id: str) -> Drop:

@@ -10,9 +10,10 @@ import hashlib
 import io
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -122,6 +123,34 @@ class S3Store:
     def exists(self, key: str) -> bool:
         """Whether something is kept under `key`."""
         return self._head(key) is not None
+
+    def objects(self) -> Sequence[tuple[str, int, datetime]]:
+        """Path below the prefix, bytes and time of every object, whoever wrote it."""
+        root = f"{self.prefix}/" if self.prefix else ""
+        with self._calling(""):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=root
+            )
+            found = [item for page in pages for item in page.get("Contents", ())]
+        return [(o["Key"].removeprefix(root), o["Size"], o["LastModified"]) for o in found]
+
+    def upload(self, path: str, file: Path) -> None:
+        """Write a file over whatever is there."""
+        with self._calling(path):
+            self._client.upload_file(str(file), self.bucket, self._below(path))
+
+    def download(self, path: str, target: Path) -> None:
+        """A copy of an object, whoever wrote it; raises NotFound."""
+        with self._calling(path), plain_disk_errors(target.parent):
+            self._client.download_file(self.bucket, self._below(path), str(target))
+
+    def remove(self, path: str) -> None:
+        """Delete an object; nothing happens where there is none."""
+        with self._calling(path):
+            self._client.delete_object(Bucket=self.bucket, Key=self._below(path))
+
+    def _below(self, path: str) -> str:
+        return f"{self.prefix}/{path}" if self.prefix else path
 
     def describe(self) -> str:
         """Bucket, prefix and endpoint; never a credential."""

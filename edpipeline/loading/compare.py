@@ -13,7 +13,7 @@ import polars as pl
 
 from edpipeline.loading.findings import Findings
 from edpipeline.model import Mode, Table
-from edpipeline.validation.check import CheckedFile
+from edpipeline.validation.checked import CheckedFile
 from edpipeline.warehouse.engine import Session
 
 TEMPORARY = {
@@ -225,7 +225,8 @@ class TableLoad:
             where {{open}}
                 and (t.warned or t.row_hash in (select row_hash from {{unseen}}))
                 and not exists (select 1 from {{staged}} s where s.{{key}} = t.{{key}})
-                and not exists (select 1 from {{spoiled}} r where r.record_id = t.{{key}})"""
+                and not exists (select 1 from {{spoiled}} r where r.record_id = t.{{key}})
+                {self._within_snapshot()}"""
         )
         if self.table.derived_key:
             # Of a built key only the beginning may be known; it protects all that begin so.
@@ -233,6 +234,21 @@ class TableLoad:
                 """delete from {gone} as g where exists (
                     select 1 from {spoiled} r where starts_with(g.{key}, r.record_id || ':'))"""
             )
+
+    def _within_snapshot(self) -> str:
+        """Of a snapshot, only rows of the groups that are in the file can have vanished."""
+        if self.mode != "snapshot":
+            return ""
+        names = self.table.snapshot_of
+        listed = ", ".join(names)
+        same = " and ".join(f"g.{name} is not distinct from t.{name}" for name in names)
+        return f"""and exists (
+            select 1 from (
+                select distinct {listed} from {{staged}}
+                union select distinct {", ".join(f"k.{name}" for name in names)} from {{table}} k
+                where k.district_id = $district and k.valid_to is null and not k.warned
+                    and k.row_hash not in (select row_hash from {{unseen}})
+            ) g where {same})"""
 
     def _has_status(self) -> bool:
         return any(column.name == "status" for column in self.table.columns)

@@ -5,17 +5,25 @@ Nothing is loaded here; what cannot be used as a whole is noted with its reason.
 
 import filecmp
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from edpipeline import sources
 from edpipeline.errors import BadDelivery
 from edpipeline.landing import archive
 from edpipeline.loading.options import LoadOptions
-from edpipeline.model import Edition, Mode, PlannedFile, Source, Table
-from edpipeline.reading import delimited
-from edpipeline.reading.delimited import Dialect, Header, Unreadable
-from edpipeline.reading.layout import Layout, match
-from edpipeline.validation.check import FileFinding, Task
+from edpipeline.model import Edition, Head, Mode, PlannedFile, Source, Table
+from edpipeline.reading.dialect import (
+    Dialect,
+    Header,
+    Unreadable,
+    read_dialect,
+    read_header,
+    split_line,
+)
+from edpipeline.reading.layout import Layout, by_place, match
+from edpipeline.validation.check import Task
+from edpipeline.validation.checked import FileFinding
 from edpipeline.validation.codes import CODES
 
 MANIFEST = "manifest.csv"
@@ -73,25 +81,29 @@ def open_delivery(
     looked = _Looked(paths=_unpacked(paths, scratch, findings))
     for name, path in looked.paths.items():
         _look(name, path, options, looked)
-    headers = {name: header.names for name, header in looked.headers.items()}
-    headers |= dict.fromkeys(looked.problems, ())
+    heads = {name: Head(header.names, header.text) for name, header in looked.headers.items()}
+    heads |= dict.fromkeys(looked.problems, Head())
     manifest = next((n for n in looked.paths if n.casefold() == MANIFEST), None)
     text = looked.paths[manifest].read_bytes().decode("utf-8-sig", "replace") if manifest else None
-    plan = source.plan(headers, text, options.edition)
+    plan = source.plan(heads, text, options.edition)
     # Nobody knows what a refused zip holds, so nothing is said of it beside that.
     beside = {"not_oneroster"} if any(f.code == "unsafe_archive" for f in findings) else set()
     findings += [FileFinding(code, text) for code, text in plan.findings if code not in beside]
+    if source.is_uploaded:
+        findings += [FileFinding(each.code, str(each)) for each in looked.problems.values()]
+    if any(code == "unknown_layout" for code, _ in plan.findings):
+        findings += _of_another_source(heads, source)
     name = plan.edition if plan.edition != "auto" else source.editions[0].name
     edition = source.edition(name)
     known = [file for file in plan.files if file.table in edition.rules]
     findings += [
-        FileFinding("unknown_file", f"{file.name} is not part of {edition.title} and was left")
+        FileFinding("unknown_file", f"{file.name} is not part of {edition.label} and was left")
         for file in plan.files
         if file not in known
     ]
     return Opened(
         edition=edition,
-        files=tuple(_opened(file, source, edition, looked) for file in known),
+        files=tuple(_opened(file, source, edition, looked, options) for file in known),
         findings=tuple(findings),
         missing=tuple(source.table(table) for table in plan.missing if table in edition.rules),
     )
@@ -137,27 +149,47 @@ def _members(
 
 def _look(name: str, path: Path, options: LoadOptions, looked: _Looked) -> None:
     try:
-        dialect = delimited.inspect(path, name, options.encodings)
+        dialect = read_dialect(path, name, options.encodings)
         looked.dialects[name] = dialect
-        looked.headers[name] = delimited.header(path, name, dialect)
+        looked.headers[name] = read_header(path, name, dialect)
     except Unreadable as problem:
         looked.problems[name] = problem
 
 
-def _opened(file: PlannedFile, source: Source, edition: Edition, looked: _Looked) -> OpenedFile:
+def _of_another_source(heads: Mapping[str, Head], source: Source) -> list[FileFinding]:
+    """Where an upload was meant for another source, which one."""
+    for other in sources.ALL:
+        if other.is_uploaded and other is not source:
+            plan = other.plan(heads, None, "auto")
+            if plan.files:
+                label = other.edition(plan.edition).label
+                text = f"this is {label}: upload it with --source {other.name}"
+                return [FileFinding("other_source", text)]
+    return []
+
+
+def _opened(
+    file: PlannedFile, source: Source, edition: Edition, looked: _Looked, options: LoadOptions
+) -> OpenedFile:
     table = source.table(file.table)
     dialect = looked.dialects.get(file.name)
     problem = looked.problems.get(file.name)
     if problem is not None or dialect is None:
         return OpenedFile(file.name, table, file.mode, None, problem, dialect=dialect)
     header = looked.headers[file.name]
-    layout = match(header.names, table, edition, source.ignored_headers)
+    dialect = replace(dialect, separator=file.separator)
+    if file.separator:
+        names = split_line(header.text, file.separator, dialect.quoted)
+        layout = match(names, table, edition, source.ignored_headers, file.by_position)
+    else:
+        layout = by_place(table, edition)
     problem = _layout_problem(file.name, layout, edition)
     findings = tuple(_notes(file.name, layout, dialect))
     if problem is not None:
         return OpenedFile(file.name, table, file.mode, None, problem, findings, dialect)
     path = looked.paths[file.name]
-    task = Task(path, file.name, table, edition, file.mode, dialect, header, layout)
+    given = {"edition": edition.name, "match_field": options.match_on} if table.built_keys else {}
+    task = Task(path, file.name, table, edition, file.mode, dialect, header, layout, given=given)
     return OpenedFile(file.name, table, file.mode, task, None, findings, dialect)
 
 
@@ -176,7 +208,7 @@ def _layout_problem(name: str, layout: Layout, edition: Edition) -> Unreadable |
         return Unreadable("repeated_columns", text, 1)
     if layout.missing_required:
         missing = ", ".join(layout.missing_required)
-        text = f"{name} lacks columns that {edition.title} needs: {missing}. Add them to the export"
+        text = f"{name} lacks columns that {edition.label} needs: {missing}. Add them to the export"
         if not _is_header(layout):
             text += (
                 f" (of the {len(layout.columns)} values of its first line, {layout.recognised}"

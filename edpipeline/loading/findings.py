@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from edpipeline.validation.check import FINDINGS_SCHEMA, LISTED_WARNINGS
+from edpipeline.validation.check import LISTED_WARNINGS
 from edpipeline.validation.codes import CODES
+from edpipeline.validation.row_findings import FINDINGS_SCHEMA
 
 if TYPE_CHECKING:
-    from edpipeline.validation.check import CheckedFile
+    from edpipeline.validation.checked import CheckedFile
 
 
 class Findings:

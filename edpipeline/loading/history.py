@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from edpipeline.errors import NotFound
 from edpipeline.landing.drop import Approval, Delivery
 from edpipeline.loading.load import FIRST_SYNC, FileOutcome, Outcome, Request
-from edpipeline.loading.report import SyncReport, load_reports
+from edpipeline.loading.report import SyncReport, advice, load_reports
 from edpipeline.validation.codes import CODES
 from edpipeline.warehouse.engine import Session
 
@@ -73,6 +73,7 @@ def record(session: Session, entry: Entry, outcome: Outcome) -> None:
         _record_file(session, keys, entry, file, position, file.refused or outcome.refused)
         _record_findings(session, keys, file)
     _record_delivery_findings(session, keys, outcome)
+    _record_match_rates(session, keys, outcome)
 
 
 def message(outcome: Outcome, request: Request) -> str:
@@ -96,7 +97,7 @@ def message(outcome: Outcome, request: Request) -> str:
             f"Removals wait: {outcome.hold_reason}. Additions and changes are loaded. If the"
             f" removals are right, run `edpipeline approve {request.drop_id} --by NAME`.",
         )
-    return " ".join(problems)
+    return " ".join([*problems, *filter(None, [advice(outcome.match_rates)])])
 
 
 def _record_file(
@@ -183,6 +184,19 @@ def _record_delivery_findings(
         _insert_finding(session, keys, None, finding.code, finding.message)
 
 
+def _record_match_rates(session: Session, keys: Mapping[str, object], outcome: Outcome) -> None:
+    for rate in outcome.match_rates:
+        session.run(
+            "insert into ops.match_rates values ($sync_id, $district, $source, $drop_id, $field,"
+            " $chosen, $values, $matched)",
+            field=rate.field,
+            chosen=rate.is_chosen,
+            values=rate.values,
+            matched=rate.matched,
+            **keys,
+        )
+
+
 def _insert_finding(
     session: Session, keys: Mapping[str, object], file: str | None, code: str, text: str
 ) -> None:
@@ -207,6 +221,18 @@ def synced_days(session: Session, district_id: str, source: str, after: date) ->
         after=after,
     )
     return {row[0] for row in rows}
+
+
+def drops_of_day(session: Session, district_id: str, source: str, day: date) -> list[str]:
+    """The drops of the syncs of a day, in their order."""
+    rows = session.rows(
+        "select drop_id from ops.sync_history where district_id = $district and source = $source"
+        " and delivery_day = $day and drop_id is not null order by sync_id",
+        district=district_id,
+        source=source,
+        day=day,
+    )
+    return [row[0] for row in rows]
 
 
 def report_of(session: Session, sync_id: str) -> SyncReport:

@@ -12,12 +12,14 @@ from pathlib import Path
 from edpipeline.loading.compare import Counts, TableLoad
 from edpipeline.loading.delivery import Opened, OpenedFile, open_delivery
 from edpipeline.loading.guard import Breach, breaches, ids_look_replaced
+from edpipeline.loading.matching import match_rates
 from edpipeline.loading.options import LoadOptions
 from edpipeline.loading.references import References, stage_schools
+from edpipeline.loading.report import MatchRate
 from edpipeline.model import Source, Table
-from edpipeline.reading.delimited import Unreadable
+from edpipeline.reading.dialect import Unreadable
 from edpipeline.validation import check as checking
-from edpipeline.validation.check import CheckedFile, FileFinding
+from edpipeline.validation.checked import CheckedFile, FileFinding
 from edpipeline.validation.codes import CODES
 from edpipeline.warehouse.engine import Session
 
@@ -54,6 +56,8 @@ class Outcome:
     findings: list[FileFinding] = field(default_factory=list)
     breaches: list[Breach] = field(default_factory=list)
     hold_reason: str = ""
+    match_rates: list[MatchRate] = field(default_factory=list)
+    """Of results: how many ids the roster knows."""
 
     @property
     def refused(self) -> bool:
@@ -148,7 +152,8 @@ def _checked(
             " where district_id = $district and valid_to is null and not warned",
             district=request.district_id,
         )
-        expects = _ended_before(session, request, file.table)
+        uploaded = request.source.is_uploaded
+        expects = not uploaded and _ended_before(session, request, file.table)
         task = replace(file.task, expects_line_end=expects)
         file = replace(file, task=task)
         checked = checking.check(task, known, spool)
@@ -163,7 +168,7 @@ def _lost_its_key(session: Session, request: Request, task: checking.Task) -> bo
     Keys that are made of other columns hold a `:`, which stands in no id.
     """
     table = task.table
-    if table.key in task.present:
+    if table.key in task.present or table.built_keys:
         return False
     return bool(
         session.rows(
@@ -243,6 +248,9 @@ def _apply(session: Session, request: Request, outcome: Outcome, progress: Progr
         if not hold:
             references.close_left_behind(table_load)
         table_load.mark_doubtful()
+        if file.table.built_keys and not file.refused and not outcome.match_rates:
+            edition, chosen = outcome.opened.edition, request.options.match_on
+            outcome.match_rates = match_rates(table_load, edition, chosen)
         if hold:
             table_load.record_held(request.source.name, outcome.hold_reason)
 

@@ -1,7 +1,7 @@
 """What a district has chosen for the loading of one source."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
@@ -21,3 +21,13 @@ class LoadOptions:
     removals_paused: bool = False
     """True: every removal waits (year-end, additions only)."""
     first_sync_needs_approval: bool = True
+    match_on: str = ""
+    """Field of the roster that results are matched on (one of `MATCH_FIELDS`); "" for rosters."""
+
+    def with_choices(self, choices: Mapping[str, str]) -> "LoadOptions":
+        """The same with what a person chose for one delivery: `edition`, `match_on`."""
+        return replace(
+            self,
+            edition=choices.get("edition", self.edition),
+            match_on=choices.get("match_on", self.match_on),
+        )

@@ -11,7 +11,7 @@ import polars as pl
 
 from edpipeline.loading.compare import TableLoad
 from edpipeline.model import Column, Source, Table
-from edpipeline.validation.check import FileFinding
+from edpipeline.validation.checked import FileFinding
 from edpipeline.warehouse.engine import Session
 
 

@@ -33,6 +33,8 @@ COUNTED = (
     "removed",
     "held",
 )
+POOR = 0.5
+"""Below this share of matches a person should look whether the field is the right one."""
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -60,6 +62,26 @@ class FileReport:
 
 
 @dataclass(frozen=True)
+class MatchRate:
+    """Distinct ids of one delivery, and how many of them a student has, for one match field."""
+
+    field: str
+    is_chosen: bool
+    values: int
+    matched: int
+
+    @property
+    def share(self) -> float:
+        """0 to 1; 0 where there is no id at all."""
+        return self.matched / self.values if self.values else 0.0
+
+    def markdown_row(self) -> str:
+        """The rate as a row of a table; the chosen field stands out."""
+        name = f"**{self.field}**" if self.is_chosen else self.field
+        return f"| {name} | {self.values:,} | {self.matched:,} | {self.share:.0%} |"
+
+
+@dataclass(frozen=True)
 class SyncReport:
     """One sync: one pass of one source for one district and day."""
 
@@ -74,6 +96,8 @@ class SyncReport:
     completed_at: datetime
     edition: str
     files: tuple[FileReport, ...] = ()
+    match_rates: tuple[MatchRate, ...] = ()
+    """Of results: how many of its ids the roster knew, by every field."""
 
     @property
     def applied(self) -> bool:
@@ -93,6 +117,9 @@ class SyncReport:
             lines += ["", "| " + " | ".join(head) + " |"]
             lines.append("|" + "---|" * 2 + "---:|" * len(COUNTED) + "---|---|")
             lines += [_markdown_row(file) for file in self.files]
+        if self.match_rates:
+            lines += ["", "| match on | ids | matched | share |", "|---|---:|---:|---:|"]
+            lines += [rate.markdown_row() for rate in self.match_rates]
         return "\n".join(lines)
 
 
@@ -118,6 +145,7 @@ def load_reports(session: Session, where: str, **parameters: Any) -> list[SyncRe
     if not rows:
         return []
     files = _file_reports(session, [row[0] for row in rows])
+    rates = _match_rates(session, [row[0] for row in rows])
     return [
         SyncReport(
             sync_id=row[0],
@@ -131,6 +159,7 @@ def load_reports(session: Session, where: str, **parameters: Any) -> list[SyncRe
             completed_at=row[8],
             edition=row[9] or "",
             files=tuple(files.get(row[0], ())),
+            match_rates=tuple(rates.get(row[0], ())),
         )
         for row in rows
     ]
@@ -156,6 +185,33 @@ def _file_reports(session: Session, sync_ids: Sequence[str]) -> dict[str, list[F
             **dict(zip(COUNTED, row[7:], strict=True)),
         )
         found.setdefault(row[0], []).append(report)
+    return found
+
+
+def advice(rates: Sequence[MatchRate]) -> str:
+    """What to say where the chosen field matches few ids, or ""."""
+    chosen = next((rate for rate in rates if rate.is_chosen), None)
+    if chosen is None or not chosen.values or chosen.share >= POOR:
+        return ""
+    text = (
+        f"only {chosen.matched:,} of {chosen.values:,} ids match by {chosen.field}: is it the"
+        " right field?"
+    )
+    best = max(rates, key=lambda rate: rate.share)
+    if best.share > chosen.share:
+        text += f" By {best.field} {best.matched:,} of {best.values:,} would match"
+    return text
+
+
+def _match_rates(session: Session, sync_ids: Sequence[str]) -> dict[str, list[MatchRate]]:
+    found: dict[str, list[MatchRate]] = {}
+    rows = session.rows(
+        "select sync_id, match_field, is_chosen, value_count, matched_count from ops.match_rates"
+        " where sync_id in (select unnest(string_to_array($ids, ','))) order by matched_count desc",
+        ids=",".join(sync_ids),
+    )
+    for sync_id, *rate in rows:
+        found.setdefault(sync_id, []).append(MatchRate(*rate))
     return found
 
 

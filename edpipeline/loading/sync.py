@@ -55,6 +55,11 @@ class Sync:
                 )
             self._mirror_decisions(session)
             synced = history.synced_days(session, self.district_id, self.source.name, day)
+            new = self._only_new(session, by_day[day]) if not synced else []
+            if new:
+                for delivery in new:
+                    sync_id = self._load_one(session, delivery, by_day[day], replay_of=None)
+                return history.report_of(session, sync_id)
             rewind(session, self.source, self.district_id, day)
             sync_id = self._load_day(session, by_day[day], replay_of=None)
             for later in sorted(synced & set(by_day) - {day}):
@@ -84,15 +89,24 @@ class Sync:
             found.setdefault(delivery.day, []).append(delivery)
         return found
 
+    def _only_new(self, session: Session, of_day: Sequence[Delivery]) -> list[Delivery]:
+        """Uploads that follow those already loaded, each once and in order; none where all of the
+        day is to be loaded again."""
+        if not self.source.is_uploaded:
+            return []
+        loaded = history.drops_of_day(session, self.district_id, self.source.name, of_day[0].day)
+        landed = [delivery.drop.drop_id for delivery in of_day]
+        return list(of_day[len(loaded) :]) if loaded and loaded == landed[: len(loaded)] else []
+
     def _load_day(
         self, session: Session, of_day: Sequence[Delivery], replay_of: date | None
     ) -> str:
         """Load one day into tables that are as before it; the sync of its last delivery.
 
         A day's last delivery of everything counts alone. Where it lacks a file, or holds changes
-        only, the deliveries before it on that day are loaded first.
+        only, the deliveries before it on that day are loaded first. Uploads all count.
         """
-        start = len(of_day) - 1
+        start = 0 if self.source.is_uploaded else len(of_day) - 1
         while start > 0 and not self._is_whole(session, of_day, start):
             start -= 1
         sync_id = ""
@@ -132,6 +146,11 @@ class Sync:
             history.record(session, entry, outcome)
         return entry.sync_id
 
+    def _options(self, delivery: Delivery) -> LoadOptions:
+        """The district's options of that day, and what was chosen for this delivery."""
+        options = self.options_on(delivery.day) if self.options_on else self.options
+        return options.with_choices(delivery.choices)
+
     @contextmanager
     def _opened(
         self, session: Session, delivery: Delivery, of_day: Sequence[Delivery]
@@ -139,7 +158,7 @@ class Sync:
         """What a load needs: the request, local paths by name, and a folder to spool into."""
         request = Request(
             source=self.source,
-            options=self.options_on(delivery.day) if self.options_on else self.options,
+            options=self._options(delivery),
             district_id=self.district_id,
             day=delivery.day,
             drop_id=delivery.drop.drop_id,

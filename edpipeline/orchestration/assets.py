@@ -81,20 +81,19 @@ def source_assets(
     )
     def sync(context: dg.AssetExecutionContext, config: SyncConfig) -> Iterator[Event]:
         settings = patience or LookSettings(patterns=source.arrives.patterns)
-        yield from _Run(context, config, source, open_pipeline(), settings).events()
+        yield from _DropRun(context, source, open_pipeline(), config, settings).events()
 
     return sync
 
 
 @dataclass(frozen=True)
-class _Run:
-    """One attempt of a run of a source, over one or many days and districts."""
+class Run:
+    """One attempt of a run of a source, over one or many days and districts: what is the same
+    however files arrive."""
 
     context: dg.AssetExecutionContext
-    config: SyncConfig
     source: Source
     pipeline: Pipeline
-    patience: LookSettings
 
     def events(self) -> Iterator[Event]:
         """Every partition's events."""
@@ -102,10 +101,10 @@ class _Run:
 
         def work(key: str) -> Iterator[Event]:
             if key in settled:
-                _refuse(settled[key])
+                refuse(settled[key])
                 return
             day, district_id = day_and_district(key)
-            yield from self._sync(key, district_id, day)
+            yield from self.sync(key, district_id, day)
 
         yield from each_partition(self.context, work)
 
@@ -128,7 +127,85 @@ class _Run:
             return {}
         return {str(partition_key(r.district_id, r.day)): r for r in reversed(reports)}
 
-    def _sync(self, key: str, district_id: str, day: date) -> Iterator[Event]:
+    def sync(self, key: str, district_id: str, day: date) -> Iterator[Event]:
+        """Land and load one district's day."""
+        raise NotImplementedError
+
+    def landed(self, delivery: Delivery, news: str) -> dg.AssetMaterialization:
+        """That a delivery has landed."""
+        drop, place = delivery.drop, self.pipeline.store.describe()
+        self.context.log.info(f"{drop.district_id}, {delivery.day}: {news} (drop {drop.drop_id})")
+        return dg.AssetMaterialization(
+            checks.landing_key(self.source),
+            partition=partition_key(drop.district_id, delivery.day),
+            metadata=metadata.of_landing(delivery, self.source, place, news),
+            tags={metadata.DATA_VERSION: drop.drop_id},
+        )
+
+    def became(self, report: SyncReport) -> dg.AssetObservation:
+        """What became of a delivery."""
+        return dg.AssetObservation(
+            checks.landing_key(self.source),
+            description="what became of the delivery",
+            partition=partition_key(report.district_id, report.day),
+            metadata=metadata.of_report(report),
+        )
+
+    def of_tables(self, key: str, report: SyncReport) -> Iterator[Event]:
+        """Materializations of the tables that hold the delivery, and the checks of all files."""
+        tables = {table.full_name: table for table in self.source.tables}
+        rows, problems = self._looked_up(report)
+        place = self.pipeline.warehouse.describe()
+        for file in report.files:
+            table = tables[file.table_name]
+            if report.applied and file.status != "kept":
+                yield dg.AssetMaterialization(
+                    checks.table_key(table),
+                    partition=partition_key(report.district_id, report.day),
+                    metadata=metadata.of_table(file, report, rows.get(table.full_name), place),
+                    tags={metadata.DATA_VERSION: report.drop_id},
+                )
+            problem = problems.get(file.file_name, [])
+            yield from checks.of_file(self.source, table, key, report, file, problem)
+
+    def _looked_up(self, report: SyncReport) -> tuple[dict[str, int], dict[str, list[str]]]:
+        """The district's current rows by table, and why files were refused, by file."""
+        names = {file.table_name for file in report.files}
+        tables = [table for table in self.source.tables if table.full_name in names]
+        problems: dict[str, list[str]] = {}
+        try:
+            with self.pipeline.warehouse.transaction() as session:
+                rows = {
+                    table.full_name: session.value(
+                        f"select count(*) from {table.schema}.current_{table.name}"
+                        " where district_id = $district",
+                        district=report.district_id,
+                    )
+                    for table in tables
+                }
+                found = session.rows(
+                    "select file_name, message from ops.rejected_rows where sync_id = $sync_id"
+                    " and line is null and severity = 'error' and file_name is not null",
+                    sync_id=report.sync_id,
+                )
+        except Transient as error:
+            # The load itself is done: only numbers are missing from its metadata.
+            self.context.log.warning(str(error))
+            return {}, {}
+        for name, message in found:
+            problems.setdefault(name, []).append(message)
+        return rows, problems
+
+
+@dataclass(frozen=True)
+class _DropRun(Run):
+    """A run of a source whose files are fetched from districts' folders."""
+
+    config: SyncConfig
+    patience: LookSettings
+
+    def sync(self, key: str, district_id: str, day: date) -> Iterator[Event]:
+        """Fetch, land and load one district's day; or tell that nothing came."""
         if self.config.window_closed:
             yield from self._missed(key, district_id, day)
         delivery = yield from self._land(key, district_id, day)
@@ -143,14 +220,7 @@ class _Run:
 
     def _land(self, key: str, district_id: str, day: date) -> Generator[Event, None, Delivery]:
         delivery, news = self._landed(district_id, day)
-        self.context.log.info(f"{district_id}, {day}: {news} (drop {delivery.drop.drop_id})")
-        place = self.pipeline.store.describe()
-        yield dg.AssetMaterialization(
-            checks.landing_key(self.source),
-            partition=partition_key(district_id, day),
-            metadata=metadata.of_landing(delivery, self.source, place, news),
-            tags={metadata.DATA_VERSION: delivery.drop.drop_id},
-        )
+        yield self.landed(delivery, news)
         closes = windows.closes_at(roster_use(self.pipeline.district(district_id)).window, day)
         yield checks.on_time(self.source, key, delivery, closes)
         return delivery
@@ -160,16 +230,11 @@ class _Run:
         district_id, day = delivery.drop.district_id, delivery.day
         began = datetime.now(UTC)
         report = self.pipeline.sync(district_id, day, self._progress).load_day(day)
-        yield dg.AssetObservation(
-            checks.landing_key(self.source),
-            description="what became of the delivery",
-            partition=partition_key(district_id, day),
-            metadata=metadata.of_report(report),
-        )
+        yield self.became(report)
         yield checks.approved(self.source, key, report)
         for each in [*self._loaded_before(report, began), report]:
-            yield from self._of_tables(key, each)
-        _refuse(report)
+            yield from self.of_tables(key, each)
+        refuse(report)
         self.context.log.info(f"{district_id}, {day}: {alert(report)}")
 
     def _loaded_before(self, report: SyncReport, began: datetime) -> list[SyncReport]:
@@ -226,52 +291,8 @@ class _Run:
             return None, str(error)
         return arrival.delivery, arrival.message
 
-    def _of_tables(self, key: str, report: SyncReport) -> Iterator[Event]:
-        """Materializations of the tables that hold the delivery, and the checks of all files."""
-        tables = {table.full_name: table for table in self.source.tables}
-        rows, problems = self._looked_up(report)
-        place = self.pipeline.warehouse.describe()
-        for file in report.files:
-            table = tables[file.table_name]
-            if report.applied and file.status != "kept":
-                yield dg.AssetMaterialization(
-                    checks.table_key(table),
-                    partition=partition_key(report.district_id, report.day),
-                    metadata=metadata.of_table(file, report, rows.get(table.full_name), place),
-                    tags={metadata.DATA_VERSION: report.drop_id},
-                )
-            yield from checks.of_file(table, key, report, file, problems.get(file.file_name, []))
 
-    def _looked_up(self, report: SyncReport) -> tuple[dict[str, int], dict[str, list[str]]]:
-        """The district's current rows by table, and why files were refused, by file."""
-        names = {file.table_name for file in report.files}
-        tables = [table for table in self.source.tables if table.full_name in names]
-        problems: dict[str, list[str]] = {}
-        try:
-            with self.pipeline.warehouse.transaction() as session:
-                rows = {
-                    table.full_name: session.value(
-                        f"select count(*) from {table.schema}.current_{table.name}"
-                        " where district_id = $district",
-                        district=report.district_id,
-                    )
-                    for table in tables
-                }
-                found = session.rows(
-                    "select file_name, message from ops.rejected_rows where sync_id = $sync_id"
-                    " and line is null and severity = 'error' and file_name is not null",
-                    sync_id=report.sync_id,
-                )
-        except Transient as error:
-            # The load itself is done: only numbers are missing from its metadata.
-            self.context.log.warning(str(error))
-            return {}, {}
-        for name, message in found:
-            problems.setdefault(name, []).append(message)
-        return rows, problems
-
-
-def _refuse(report: SyncReport) -> None:
+def refuse(report: SyncReport) -> None:
     """Fail loudly where the delivery, or any file of it, could not be used."""
     if report.status == "refused" or any(file.status == "kept" for file in report.files):
         raise BadDelivery(alert(report))

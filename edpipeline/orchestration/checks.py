@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 
 from edpipeline.landing.drop import Delivery
-from edpipeline.loading.report import FileReport, SyncReport
+from edpipeline.loading.report import FileReport, SyncReport, advice
 from edpipeline.model import Source, Table
 
 LAYOUT = "layout"
@@ -21,6 +21,7 @@ REFERENCES = "references"
 REMOVALS_WITHIN_LIMIT = "removals_within_limit"
 ON_TIME = "delivery_on_time"
 APPROVED = "first_sync_approved"
+MATCHED = "students_matched"
 
 REFERENCE_CODES = "reference_"
 """How the codes of references that do not resolve begin."""
@@ -42,6 +43,13 @@ OF_LANDING: Mapping[str, tuple[str, bool]] = {
     APPROVED: ("The first sync of a district waits until a person approves it.", False),
 }
 
+
+OF_UPLOADS: Mapping[str, tuple[str, bool]] = {
+    MATCHED: ("At least half of the ids in the file are those of students.", False),
+}
+"""What is checked of uploads instead."""
+NOT_OF_UPLOADS = (REFERENCES,)
+"""Results name students, who are found when the marts are filled."""
 
 Told = Mapping[str, dg.MetadataValue[Any]]
 
@@ -67,8 +75,8 @@ def table_key(table: Table) -> dg.AssetKey:
 
 def specs(source: Source, partitions: dg.PartitionsDefinition[str]) -> list[dg.AssetCheckSpec]:
     """Every check of a source."""
-    places = [(landing_key(source), OF_LANDING)]
-    places += [(table_key(table), OF_TABLES) for table in source.tables]
+    places = [(landing_key(source), OF_UPLOADS if source.is_uploaded else OF_LANDING)]
+    places += [(table_key(table), of_tables(source)) for table in source.tables]
     return [
         dg.AssetCheckSpec(
             name,
@@ -80,6 +88,23 @@ def specs(source: Source, partitions: dg.PartitionsDefinition[str]) -> list[dg.A
         for key, checks in places
         for name, (description, blocking) in checks.items()
     ]
+
+
+def of_tables(source: Source) -> Mapping[str, tuple[str, bool]]:
+    """The checks of each table of a source."""
+    left_out = NOT_OF_UPLOADS if source.is_uploaded else ()
+    return {name: told for name, told in OF_TABLES.items() if name not in left_out}
+
+
+def matched(source: Source, key: str, report: SyncReport) -> dg.AssetCheckEvaluation:
+    """Whether the chosen field of the roster fits the ids of an upload."""
+    chosen = next((rate for rate in report.match_rates if rate.is_chosen), None)
+    if chosen is None or not chosen.values:
+        return _landing_check(source, key, MATCHED, True, "no new ids, or no roster yet")
+    words = f"{chosen.matched:,} of {chosen.values:,} ids match by {chosen.field}"
+    rates = {f"by {rate.field}": dg.MetadataValue.float(rate.share) for rate in report.match_rates}
+    poor = advice(report.match_rates)
+    return _landing_check(source, key, MATCHED, not poor, poor or words, metadata=rates)
 
 
 def on_time(
@@ -121,13 +146,18 @@ def _landing_check(
         severity=severity,
         description=description,
         metadata=metadata or {},
-        blocking=OF_LANDING[name][1],
+        blocking={**OF_LANDING, **OF_UPLOADS}[name][1],
         partition=key,
     )
 
 
 def of_file(
-    table: Table, key: str, report: SyncReport, file: FileReport, problems: Sequence[str]
+    source: Source,
+    table: Table,
+    key: str,
+    report: SyncReport,
+    file: FileReport,
+    problems: Sequence[str],
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """The checks of one file; `problems` say why it was refused, where it was."""
     outcomes = {
@@ -140,8 +170,8 @@ def of_file(
             {"held": dg.MetadataValue.int(file.held)},
         ),
     }
-    for name, outcome in outcomes.items():
-        blocking = OF_TABLES[name][1]
+    for name, (_, blocking) in of_tables(source).items():
+        outcome = outcomes[name]
         yield dg.AssetCheckEvaluation(
             asset_key=table_key(table),
             check_name=name,

@@ -21,6 +21,7 @@ from edpipeline.orchestration.steps import (
 from edpipeline.pipeline import Pipeline
 from edpipeline.warehouse.marts import SCHEMA, Mart, refill_district
 from edpipeline.warehouse.publish import publish_district
+from edpipeline.warehouse.results import UNITED
 
 
 def when_a_delivery_is_loaded() -> dg.AutomationCondition[dg.AssetKey]:
@@ -67,14 +68,16 @@ def mart_assets(
 
 def _deps(mart: Mart, sources: Sequence[Source]) -> list[dg.AssetDep]:
     """The assets that a mart reads; what it reads of `ops` comes with every landing."""
-    tables = {}
+    tables: dict[str, set[dg.AssetKey]] = {UNITED: set()}
     for source in sources:
         for table in source.tables:
-            tables[table.full_name] = table_key(table)
-            tables[f"{table.schema}.current_{table.name}"] = table_key(table)
+            tables[table.full_name] = {table_key(table)}
+            tables[f"{table.schema}.current_{table.name}"] = {table_key(table)}
+            if source.is_uploaded:
+                tables[UNITED].add(table_key(table))
     other = [name for name in mart.depends_on if name not in tables]
     inside = {metadata.mart_key(name) for name in other if name.startswith(f"{SCHEMA}.")}
-    outside = {tables[name] for name in mart.depends_on if name in tables}
+    outside = set().union(*(tables[name] for name in mart.depends_on if name in tables))
     if any(name.startswith("ops.") for name in other):
         outside |= {landing_key(source) for source in sources}
     by_district = dg.MultiToSingleDimensionPartitionMapping(DISTRICT)

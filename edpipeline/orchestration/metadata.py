@@ -32,16 +32,25 @@ def landing_spec(source: Source) -> dg.AssetSpec:
     return dg.AssetSpec(
         landing_key(source),
         description=(
-            f"{source.title}: what a district delivered on a day, as it came (`{names}`), fetched"
-            " by SFTP and never altered after. The same bytes are the same drop.\n\n"
-            f"[Layouts]({source.docs})"
+            f"{source.title}: what a district delivered on a day, as it came (`{names}`),"
+            f" {'uploaded' if source.is_uploaded else 'fetched by SFTP'} and never altered after."
+            " The same bytes are the same drop.\n\n"
+            f"[Layouts]({source.docs})" + _editions(source)
         ),
         group_name=source.name,
         owners=[source.owner],
-        kinds={"sftp", "csv"},
+        kinds={"csv" if source.is_uploaded else "sftp", "csv"},
         tags={PERSONAL: CLASSES[0]},
         skippable=True,
     )
+
+
+def _editions(source: Source) -> str:
+    """The editions of uploads, assumed ones marked."""
+    if not source.is_uploaded:
+        return ""
+    listed = "".join(f"\n- `{edition.name}`: {edition.label}" for edition in source.editions)
+    return f"\n\nEditions:\n{listed}"
 
 
 def table_spec(source: Source, table: Table) -> dg.AssetSpec:
@@ -69,7 +78,9 @@ def table_spec(source: Source, table: Table) -> dg.AssetSpec:
                 }
             ),
         },
-        group_name=source.name if table.name in needed else f"{source.name}_optional",
+        group_name=(
+            source.name if source.is_uploaded or table.name in needed else f"{source.name}_optional"
+        ),
         owners=[source.owner],
         kinds={"table", "csv"},
         tags=_tags(classes),

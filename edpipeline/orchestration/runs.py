@@ -29,9 +29,13 @@ class Asked:
     window_closed: bool = False
 
 
-def request(source: Source, district_id: str, day: date, why: str, asked: Asked) -> dg.RunRequest:
+def request(
+    source: Source, district_id: str, day: date, why: str, asked: Asked | None = None
+) -> dg.RunRequest:
     """A run for one district's day; a second request with the same `why` is not run again."""
     key = partition_key(district_id, day)
+    if asked is None:
+        return dg.RunRequest(run_key=f"{source.name} {key} {why}", partition_key=key)
     files = [SeenFile(name=f.name, size=f.size, modified_at=f.modified_at) for f in asked.files]
     config = SyncConfig(files=files, window_closed=asked.window_closed)
     return dg.RunRequest(
@@ -39,6 +43,11 @@ def request(source: Source, district_id: str, day: date, why: str, asked: Asked)
         partition_key=key,
         run_config=dg.RunConfig(ops={source.name: config}),
     )
+
+
+def job_name(source: Source) -> str:
+    """The name of a source's job."""
+    return f"{source.name}_sync"
 
 
 def source_job(source: Source) -> Job:
@@ -51,7 +60,7 @@ def source_job(source: Source) -> Job:
     always = set.intersection(*(set(edition.needed) for edition in source.editions))
     keys = [table_key(table) for table in source.tables if table.name in always]
     return dg.define_asset_job(
-        f"{source.name}_sync",
+        job_name(source),
         selection=dg.AssetSelection.assets(landing_key(source), *keys).without_checks(),
         description=f"{source.title}: fetch a district's delivery, land it, load its tables.",
     )

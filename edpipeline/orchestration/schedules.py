@@ -15,7 +15,7 @@ from edpipeline.errors import EdpipelineError, Permanent, Transient
 from edpipeline.landing import drop as landing
 from edpipeline.model import Source
 from edpipeline.orchestration.partitions import day_and_district, partition_key
-from edpipeline.orchestration.runs import Asked, request
+from edpipeline.orchestration.runs import Asked, job_name, request
 from edpipeline.orchestration.standing import DONE, InUse, districts_in_use, statuses
 from edpipeline.orchestration.steps import FAILURE_TAG, TRANSIENT, Job, OpenPipeline
 from edpipeline.pipeline import Pipeline
@@ -103,6 +103,7 @@ class _Tick:
         in_use = {one.id: one for one in self.in_use}
         failed = self.context.instance.get_runs(
             dg.RunsFilter(
+                job_name=job_name(self.source),
                 tags={FAILURE_TAG: TRANSIENT},
                 statuses=[dg.DagsterRunStatus.FAILURE],
                 created_after=self.now - timedelta(days=2),
@@ -120,7 +121,8 @@ class _Tick:
         return is_today and windows.state(one.window, self.now) == "open"
 
     def _latest_failed(self, key: str) -> bool:
-        latest = self.context.instance.get_runs(dg.RunsFilter(tags={PARTITION_TAG: key}), limit=1)
+        runs = dg.RunsFilter(job_name=job_name(self.source), tags={PARTITION_TAG: key})
+        latest = self.context.instance.get_runs(runs, limit=1)
         return bool(latest) and latest[0].tags.get(FAILURE_TAG) == TRANSIENT
 
     def missed(self) -> Iterator[dg.RunRequest]:

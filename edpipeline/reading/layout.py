@@ -3,14 +3,16 @@
 Exporters prefix headers with the table's name (`USERS.sourcedId`, `CC.role`), put a letter
 before them to keep their order (`a_sourcedId`), change their case, or use an older name. Each is
 recognised and said; what is not recognised is kept out and named; what is needed and missing is
-listed.
+listed. Where an edition lists the fields of its files, headers are compared with those by their
+letters and digits alone; one with a `*` stands for any number of headers of that form.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
-from edpipeline.model import Column, Edition, Table
+from edpipeline.model import Column, Edition, LayoutField, Table
 
 PREFIX = re.compile(r"^(?:[A-Za-z_]\w*\.|[A-Za-z]_)(?=.)")
 
@@ -30,6 +32,8 @@ class Layout:
     """Headers that name the same column twice; any of them refuses the file."""
     renamed: tuple[str, ...] = ()
     """What was read under another name, in words: `USERS.sms as sms`."""
+    gathered: tuple[tuple[Column, tuple[int, str]], ...] = ()
+    """Columns that take any number of headers, each with position and header of one of them."""
 
     @property
     def recognised(self) -> int:
@@ -37,8 +41,20 @@ class Layout:
         return sum(column is not None for column in self.columns)
 
 
-def match(names: Sequence[str], table: Table, edition: Edition, ignored: Sequence[str]) -> Layout:
-    """Match the names of a header line with the columns of a table in an edition."""
+def match(
+    names: Sequence[str],
+    table: Table,
+    edition: Edition,
+    ignored: Sequence[str],
+    by_position: bool = False,
+) -> Layout:
+    """Match the names of a header line with the columns of a table in an edition.
+
+    `by_position` takes the edition's fields in their order, whatever the names are.
+    """
+    fields = edition.headers.get(table.name)
+    if fields is not None:
+        return _match_fields(names, table, fields, by_position)
     rules = {rule.column: rule for rule in edition.rules.get(table.name, ())}
     known = [column for column in table.columns if column.name in rules]
     exact, folded = _lookups(known)
@@ -66,6 +82,85 @@ def match(names: Sequence[str], table: Table, edition: Edition, ignored: Sequenc
         repeated=tuple(repeated),
         renamed=tuple(renamed),
     )
+
+
+def normal(header: str) -> str:
+    """A header as fields are compared: its letters and digits, without case."""
+    return "".join(sign for sign in header.casefold() if sign.isalnum())
+
+
+def _match_fields(
+    names: Sequence[str], table: Table, fields: Sequence[LayoutField], by_position: bool
+) -> Layout:
+    """Names that are blank are what a spreadsheet leaves at the end of a line; nothing is said."""
+    patterns = {f.header.casefold(): table.column(f.column) for f in fields if "*" in f.header}
+    fields = [field for field in fields if "*" not in field.header]
+    known = {field.column: table.column(field.column) for field in fields if field.column}
+    targets = {normal(field.header): field.column for field in fields}
+    found = [targets.get(normal(name)) for name in names]
+    gathered = [
+        (column, (position, name))
+        for position, name in enumerate(names)
+        for pattern, column in patterns.items()
+        if found[position] is None and fnmatchcase(name.casefold(), pattern)
+    ]
+    in_pattern = {position for _, (position, _) in gathered}
+    if by_position:
+        found = [field.column for field in placed(fields)]
+    taken: set[str] = set()
+    repeated = []
+    for name, target in zip(names, found, strict=True):
+        if target and target in taken:
+            repeated.append(name)
+        taken.add(target or "")
+    missing = {f.column: f for f in reversed(fields) if f.column and f.column not in taken}
+    needed = [f for f in missing.values() if f.presence in ("needed", "required")]
+    return Layout(
+        columns=tuple(known[target] if target else None for target in found),
+        extra=tuple(
+            name
+            for position, name in enumerate(names)
+            if found[position] is None and name and position not in in_pattern
+        ),
+        missing_required=tuple(f.header for f in reversed(needed)),
+        missing_optional=tuple(f.header for f in reversed(missing.values()) if f not in needed),
+        repeated=tuple(repeated),
+        gathered=tuple(gathered),
+    )
+
+
+def placed(fields: Sequence[LayoutField]) -> list[LayoutField]:
+    """The fields whose place in a line is known; the others are further names of theirs."""
+    return [field for field in fields if field.end]
+
+
+def by_place(table: Table, edition: Edition) -> Layout:
+    """The layout of a file of fixed width: the columns whose places the edition knows."""
+    fields = edition.headers[table.name]
+    return Layout(tuple(table.column(f.column) for f in fields if f.column and f.end))
+
+
+def missing_headers(names: Sequence[str], fields: Sequence[LayoutField]) -> list[str]:
+    """The headers that a layout needs and a file lacks, under their first name."""
+    there = {normal(name) for name in names}
+    filled = {field.column for field in fields if normal(field.header) in there}
+    first = {field.column: field for field in reversed(fields) if field.column}
+    needed = [f for f in first.values() if f.presence in ("needed", "required")]
+    return [field.header for field in reversed(needed) if field.column not in filled]
+
+
+def share_in_common(names: Sequence[str], fields: Sequence[LayoutField]) -> float:
+    """How alike a header and the fields of a layout are: 1 where each has what the other has.
+
+    Other headers of one column count as one.
+    """
+    patterns = [field.header.casefold() for field in fields if "*" in field.header]
+    fields = [field for field in fields if "*" not in field.header]
+    names = [n for n in names if not any(fnmatchcase(n.casefold(), p) for p in patterns)]
+    by_header = {normal(field.header): field.column or normal(field.header) for field in fields}
+    mine = {by_header.get(normal(name), normal(name)) for name in names if normal(name)}
+    theirs = set(by_header.values())
+    return len(mine & theirs) / len(mine | theirs)
 
 
 def _is_needed(column: Column, table: Table, edition: Edition, derivable: bool) -> bool:

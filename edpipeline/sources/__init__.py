@@ -5,9 +5,15 @@ and imports nothing but the model.
 """
 
 from edpipeline.model import Source
-from edpipeline.sources import oneroster
+from edpipeline.sources import act_aspire, adam, nwea_map, oneroster, staar
 
-ALL: tuple[Source, ...] = (oneroster.SOURCE,)
+ALL: tuple[Source, ...] = (
+    oneroster.SOURCE,
+    nwea_map.SOURCE,
+    act_aspire.SOURCE,
+    staar.SOURCE,
+    adam.SOURCE,
+)
 """The registry, in reading order."""
 
 

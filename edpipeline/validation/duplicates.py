@@ -15,7 +15,7 @@ from edpipeline.model import Table
 from edpipeline.validation.codes import CODES
 
 if TYPE_CHECKING:
-    from edpipeline.validation.check import CheckedFile
+    from edpipeline.validation.checked import CheckedFile
 
 Hashes = NDArray[np.uint64]
 

@@ -4,13 +4,14 @@ Compiled once per file from the declarations; evaluated on every piece of the fi
 The frames are text: one column per warehouse column, null where the field was empty.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 
 import polars as pl
 
 from edpipeline.model import Column, Edition, Kind, Mode, Rule, Table
+from edpipeline.reading.delimited import NOTED
 from edpipeline.validation.codes import CODES, Severity
 
 VERSION = 3
@@ -34,6 +35,21 @@ TIMESTAMP_FORMATS = (
     "%Y-%m-%dT%H:%M:%S%.f",
     "%Y-%m-%d %H:%M:%S%.f",
 )
+NO_VALUES = ("#N/A", "N/A", "NULL", "#REF!", "#VALUE!")
+"""What spreadsheets and databases write where there is nothing; part of no key."""
+TIME_FORMATS = ("%H:%M:%S",)
+SHOWN = {
+    "%Y": "YYYY",
+    "%m": "MM",
+    "%d": "DD",
+    "%y": "YY",
+    "%H": "HH",
+    "%I": "HH",
+    "%M": "MM",
+    "%S": "SS",
+    "%p": "AM/PM",
+    "%.f": "",
+}
 POLARS_TYPES: dict[Kind, pl.DataType] = {
     "id": pl.String(),
     "id_list": pl.String(),
@@ -43,6 +59,7 @@ POLARS_TYPES: dict[Kind, pl.DataType] = {
     "code_list": pl.String(),
     "boolean": pl.Boolean(),
     "date": pl.Date(),
+    "time": pl.Time(),
     "timestamp": pl.Datetime("us"),
     "integer": pl.Int64(),
     "number": pl.Float64(),
@@ -90,10 +107,24 @@ class Rules:
         return _any(check.failed for check in self.checks if check.severity == "warning")
 
 
-def compile_rules(table: Table, edition: Edition, mode: Mode, present: Sequence[str]) -> Rules:
-    """The rules for the columns that are `present` (warehouse names)."""
+def compile_rules(
+    table: Table,
+    edition: Edition,
+    mode: Mode,
+    present: Sequence[str],
+    given: Mapping[str, str] | None = None,
+) -> Rules:
+    """The rules for the columns that are `present` (warehouse names).
+
+    `given` are values that every row has, by column.
+    """
+    given = given or {}
     parts: dict[str, _Part] = {}
     for column in table.columns:
+        if column.name in given:
+            value = pl.lit(given[column.name])
+            parts[column.name] = _Part((), value, pl.lit(True), value)
+            continue
         rule = edition.rule(table.name, column.name)
         if rule is None or column.name not in present:
             missing = pl.lit(None, dtype=POLARS_TYPES[column.kind])
@@ -111,6 +142,9 @@ def compile_rules(table: Table, edition: Edition, mode: Mode, present: Sequence[
     own_key = edition.rule(table.name, table.key)
     if table.derived_key and own_key is not None and own_key.presence == "optional":
         parts[table.key] = _with_derived_key(parts, table, present)
+    if table.built_keys:
+        _build_computed(parts, table, edition, present, given)
+    noted = _noted(edition, table)
     between = _between_columns({name: part.value for name, part in parts.items()}, present)
     clean_between = _between_columns({n: part.clean_value for n, part in parts.items()}, present)
     stored = [column.name for column in table.stored_columns]
@@ -118,6 +152,7 @@ def compile_rules(table: Table, edition: Edition, mode: Mode, present: Sequence[
     clean = [
         *(parts[name].clean for name in parts if name in present),
         ~_any(check.failed for check in clean_between),
+        *([pl.col(NOTED).is_null()] if noted else []),
     ]
     return Rules(
         clean=pl.all_horizontal(*clean, ~_any(_has_edge_blanks(name) for name in texts)),
@@ -125,7 +160,7 @@ def compile_rules(table: Table, edition: Edition, mode: Mode, present: Sequence[
             *clean, ~_any(pl.col(name).str.contains(ODD_TEXT) for name in texts)
         ),
         clean_values=tuple(_stored(name, parts[name].clean_value) for name in stored),
-        checks=(*(check for part in parts.values() for check in part.checks), *between),
+        checks=(*(check for part in parts.values() for check in part.checks), *between, *noted),
         values=tuple(_stored(name, parts[name].value) for name in stored),
         key=_known_key(parts, table, present).alias(table.key),
     )
@@ -158,8 +193,64 @@ def _with_derived_key(parts: dict[str, _Part], table: Table, present: Sequence[s
     return _Part(own.checks, pl.coalesce(own.value, key), own.clean & is_there, own.clean_value)
 
 
+def _build_computed(
+    parts: dict[str, _Part],
+    table: Table,
+    edition: Edition,
+    present: Sequence[str],
+    given: Mapping[str, str],
+) -> None:
+    """The key, and the value to match students on, from the columns they are made of."""
+
+    values = {name: part.value for name, part in parts.items()}
+    clean_values = {name: part.clean_value for name, part in parts.items()}
+    candidates = edition.match_columns.get(given.get("match_field", ""), ())  # type: ignore[call-overload]
+    named = [name for name in candidates if name in present]
+    if named:
+        value, clean = (pl.coalesce(of[name] for name in named) for of in (values, clean_values))
+        parts["match_value"] = _Part((), value, pl.lit(True), clean)
+        values["match_value"], clean_values["match_value"] = value, clean
+    there = {*present, *given, "match_value"}
+    key, clean_key = (_built_key(of, table, there) for of in (values, clean_values))
+    parts[table.key] = _Part((), key, pl.lit(True), clean_key)
+
+
+def _built_key(values: Mapping[str, pl.Expr], table: Table, there: Set[str]) -> pl.Expr:
+    """The first alternative whose columns are all filled; the last one in any case."""
+
+    def text(name: str) -> pl.Expr:
+        written = values[name].cast(pl.String)
+        return pl.when(~written.is_in(list(NO_VALUES))).then(written)
+
+    *tried, last = table.built_keys
+    made = pl.concat_str([text(name).fill_null("") for name in last], separator=":")
+    for names in reversed([names for names in tried if set(names) <= there]):
+        texts = [text(name) for name in names]
+        filled = pl.all_horizontal(each.is_not_null() for each in texts)
+        made = pl.when(filled).then(pl.concat_str(texts, separator=":")).otherwise(made)
+    return made
+
+
+def _noted(edition: Edition, table: Table) -> list[Check]:
+    """What splitting a line may have noted, where it may."""
+    if table.name not in edition.headers:
+        return []
+    return [
+        Check(
+            code,
+            "",
+            CODES[code].severity,
+            f"{CODES[code].meaning} {CODES[code].remedy}",
+            pl.col(NOTED) == code,
+        )
+        for code in ("row_padded", "record_length")
+    ]
+
+
 def _known_key(parts: dict[str, _Part], table: Table, present: Sequence[str]) -> pl.Expr:
-    """The key of a row, or as much of the beginning of a built key as is known."""
+    """The key of a row, or as much of the beginning of a derived key as is known."""
+    if table.built_keys:
+        return parts[table.key].value
     made_of = [parts[name].value for name in table.derived_key if name in present]
     beginnings = [
         pl.concat_str(made_of[:length], separator=":") for length in range(len(made_of), 0, -1)
@@ -315,14 +406,45 @@ def _typed(column: Column, rule: Rule, code: str, text: pl.Expr, value: pl.Expr)
     return _Part((_bad(code, column, rule, failed),), value, ~failed, value)
 
 
+def _tried(column: Column, rule: Rule, code: str, text: pl.Expr, tries: Sequence[pl.Expr]) -> _Part:
+    """Text that must parse in one of several ways. Only what is in the first way is clean, so that
+    the usual file costs one try."""
+    value = pl.coalesce(*tries)
+    failed = text.is_not_null() & value.is_null()
+    detail = f" Allowed: {', '.join(map(_shown, column.formats))}." if column.formats else ""
+    first = tries[0]
+    check = _bad(code, column, rule, failed, detail)
+    return _Part((check,), value, text.is_null() | first.is_not_null(), first)
+
+
+def _shown(form: str) -> str:
+    """A strptime form as people write it: MM/DD/YYYY."""
+    for directive, letters in SHOWN.items():
+        form = form.replace(directive, letters)
+    return form
+
+
+def _within(day: pl.Expr) -> pl.Expr:
+    return pl.when(day.is_between(EARLIEST.date(), LATEST.date())).then(day)
+
+
 def _date(column: Column, rule: Rule, text: pl.Expr) -> _Part:
-    day = pl.when(text.str.len_bytes() == 10).then(text).str.to_date("%Y-%m-%d", strict=False)
-    value = pl.when(day >= EARLIEST.date()).then(day)
-    return _typed(column, rule, "bad_date", text, value)
+    if not column.formats:
+        day = pl.when(text.str.len_bytes() == 10).then(text).str.to_date("%Y-%m-%d", strict=False)
+        value = pl.when(day >= EARLIEST.date()).then(day)
+        return _typed(column, rule, "bad_date", text, value)
+    tries = [_within(text.str.to_date(form, strict=False)) for form in column.formats]
+    return _tried(column, rule, "bad_date", text, tries)
+
+
+def _time(column: Column, rule: Rule, text: pl.Expr) -> _Part:
+    tries = [text.str.to_time(form, strict=False) for form in column.formats or TIME_FORMATS]
+    return _tried(column, rule, "bad_time", text, tries)
 
 
 def _timestamp(column: Column, rule: Rule, text: pl.Expr) -> _Part:
-    tries = [text.str.to_datetime(f, strict=False, time_unit="us") for f in TIMESTAMP_FORMATS]
+    forms = column.formats or TIMESTAMP_FORMATS
+    tries = [text.str.to_datetime(form, strict=False, time_unit="us") for form in forms]
     day = text.str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us"))
     instant = pl.coalesce(*tries, day)
     value = pl.when(instant.is_between(EARLIEST, LATEST)).then(instant)
@@ -332,7 +454,24 @@ def _timestamp(column: Column, rule: Rule, text: pl.Expr) -> _Part:
 def _number(column: Column, rule: Rule, text: pl.Expr) -> _Part:
     number = text.cast(POLARS_TYPES[column.kind], strict=False)
     value = pl.when(number.is_finite()).then(number)
-    return _typed(column, rule, "bad_number", text, value)
+    part = _typed(column, rule, "bad_number", text, value)
+    if column.least is None and column.most is None:
+        return part
+    below = value < column.least if column.least is not None else pl.lit(False)
+    above = value > column.most if column.most is not None else pl.lit(False)
+    beyond = (below | above).fill_null(False)
+    detail = f" Allowed: {_bounds(column)}."
+    kept = pl.when(~beyond).then(value)
+    checks = (*part.checks, _bad("out_of_range", column, rule, beyond, detail))
+    return _Part(checks, kept, part.clean & ~beyond, part.clean_value)
+
+
+def _bounds(column: Column) -> str:
+    if column.most is None:
+        return f"{column.least:g} or more"
+    if column.least is None:
+        return f"{column.most:g} or less"
+    return f"{column.least:g} to {column.most:g}"
 
 
 def _year(column: Column, rule: Rule, text: pl.Expr) -> _Part:
@@ -356,6 +495,7 @@ _KINDS: dict[Kind, Callable[[Column, Rule, pl.Expr], _Part]] = {
     "text_list": _text_list,
     "boolean": _boolean,
     "date": _date,
+    "time": _time,
     "timestamp": _timestamp,
     "integer": _number,
     "number": _number,

@@ -65,7 +65,7 @@ def _checks(column: Column, table: Table, edition: Edition) -> list[Any]:
 
     rule = edition.rule(table.name, column.name)
     if rule is None:
-        is_filled = column.name in (table.key, "status")
+        is_filled = column.computed or column.name in (table.key, "status")
         return [] if is_filled else [pa.Check(_never, name="not_in_this_edition")]
     if rule.values:
         return [_in_values(column, rule, edition)]
@@ -82,11 +82,18 @@ def _checks(column: Column, table: Table, edition: Edition) -> list[Any]:
         case "year":
             return [pa.Check.in_range(1000, 9999)]
         case "number":
-            return [pa.Check(_finite, name="finite")]
-        case "boolean" | "integer":
+            return [pa.Check(_finite, name="finite"), *_bounds(column)]
+        case "boolean" | "integer" | "time":
             return []
         case _:
             return [pa.Check.str_matches(TRIMMED)]
+
+
+def _bounds(column: Column) -> list[Any]:
+    import pandera.polars as pa
+
+    least = [pa.Check.ge(column.least)] if column.least is not None else []
+    return least + ([pa.Check.le(column.most)] if column.most is not None else [])
 
 
 def _in_values(column: Column, rule: Rule, edition: Edition) -> Any:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from edpipeline.errors import Permanent
 from edpipeline.model import Source, Table
+from edpipeline.warehouse import results
 from edpipeline.warehouse.engine import Session, Warehouse
 
 HISTORY_COLUMNS = {
@@ -93,21 +94,26 @@ def prepare(warehouse: Warehouse, sources: Sequence[Source], sql_folder: Path) -
     if warehouse.url.startswith("postgres"):
         indexes = [s for table in tables for s in index_ddl(table)]
     declared = [s for table in tables for s in table_ddl(table)]
-    fingerprint = hashlib.sha256("\n".join([*scripts, *declared, *indexes]).encode()).hexdigest()
+    views = results.statements(sources, sql_folder)
+    made = [*scripts, *declared, *indexes, *views]
+    fingerprint = hashlib.sha256("\n".join(made).encode()).hexdigest()
     with warehouse.transaction() as session:
         if _is_prepared(session, fingerprint):
             return
         session.lock_schema()
         if _is_prepared(session, fingerprint):
             return  # by another first run, which held the lock
-        for schema in ["ops", "marts", *{source.schema: None for source in sources}]:
+        for schema in dict.fromkeys(["ops", "marts", results.SCHEMA, *(s.schema for s in sources)]):
             session.run(f"create schema if not exists {schema}")
         for script in scripts:
             session.script(script)
+        # The views of results stand in the way of nothing but of the tables they read.
+        session.run(f"drop view if exists {results.UNITED}")
+        for source in sources:
+            session.run(f"drop view if exists {results.view_name(source.name)}")
         for table in tables:
-            for statement in table_ddl(table, _shown(session, table)):
-                session.run(statement)
-        for statement in indexes:
+            session.script(";\n".join(table_ddl(table, _shown(session, table))))
+        for statement in [*indexes, *views]:
             session.run(statement)
         session.run("delete from ops.schema_version")
         session.run("insert into ops.schema_version values ($fingerprint)", fingerprint=fingerprint)

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from edpipeline.reading import delimited
-from edpipeline.reading.delimited import PIECE, Dialect, Unreadable
+from edpipeline.reading.dialect import PIECE, Dialect, Unreadable, read_dialect, read_header
 
 ENDS = pytest.mark.parametrize("end", ["\r", "\n", "\r\n"], ids=["CR", "LF", "CRLF"])
 FEW = settings(
@@ -41,8 +41,8 @@ def read(
 ) -> Read:
     """The way of every file: looked at as a whole, then piece by piece."""
     path.write_bytes(content)
-    dialect = delimited.inspect(path, path.name, encodings)
-    header = delimited.header(path, path.name, dialect)
+    dialect = read_dialect(path, path.name, encodings)
+    header = read_header(path, path.name, dialect)
     found = Read(dialect, header.names, {}, {}, set())
     line = 2
     for piece in delimited.pieces(path, dialect, header.offset, piece_size):
@@ -57,7 +57,7 @@ def read(
             lines.filter(~blank),
             numbers.filter(~blank),
             len(header.names),
-            dialect.quoted,
+            dialect,
             not blank.any(),
         )
         found.rows |= {row[0]: list(row[1:]) for row in frame.iter_rows()}

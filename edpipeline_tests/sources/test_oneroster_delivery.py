@@ -2,7 +2,7 @@
 
 import pytest
 
-from edpipeline.model import Plan
+from edpipeline.model import Head, Plan
 from edpipeline.sources.oneroster.delivery import FILES, plan
 from edpipeline_tests.district import ONEROSTER_1_1, ONEROSTER_1_2, manifest
 
@@ -17,7 +17,8 @@ def planned(names, text: str | bytes | None = None, edition: str = "auto", users
         headers["users.csv"] = users
     if text is not None:
         headers["manifest.csv"] = ("propertyName", "value")
-    return plan(headers, text.decode() if isinstance(text, bytes) else text, edition)
+    heads = {name: Head(tuple(names)) for name, names in headers.items()}
+    return plan(heads, text.decode() if isinstance(text, bytes) else text, edition)
 
 
 def codes(found: Plan) -> list[str]:

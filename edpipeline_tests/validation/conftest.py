@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from edpipeline.model import Mode
-from edpipeline.reading import delimited
+from edpipeline.reading.dialect import PIECE, read_dialect, read_header
 from edpipeline.reading.layout import match
 from edpipeline.validation.check import CheckedFile, Task, check
 from edpipeline_tests.district import ONEROSTER
@@ -56,13 +56,13 @@ def check_file(tmp_path_factory: pytest.TempPathFactory) -> CheckFile:
         edition: str = "three_file",
         mode: Mode = "bulk",
         known: Iterable[int] = (),
-        piece_size: int = delimited.PIECE,
+        piece_size: int = PIECE,
     ) -> Outcome:
         table = ONEROSTER.table(file)
         path = tmp_path / table.file
         path.write_bytes(content)
-        dialect = delimited.inspect(path, path.name)
-        header = delimited.header(path, path.name, dialect)
+        dialect = read_dialect(path, path.name)
+        header = read_header(path, path.name, dialect)
         layout = match(header.names, table, ONEROSTER.edition(edition), ONEROSTER.ignored_headers)
         assert not layout.missing_required, layout.missing_required
         task = Task(

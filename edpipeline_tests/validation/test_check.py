@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edpipeline.reading import delimited
+from edpipeline.reading.dialect import PIECE, Unreadable, read_dialect, read_header
 from edpipeline.reading.layout import match
 from edpipeline.validation import check as checking
 from edpipeline.validation.check import Task, check
@@ -194,8 +194,8 @@ def test_a_last_row_that_breaks_off_in_its_last_value_refuses_the_file(check_fil
 
 def task_of(path, name="users", edition="three_file", **more) -> Task:
     source_table = ONEROSTER.table(name)
-    dialect = delimited.inspect(path, path.name)
-    header = delimited.header(path, path.name, dialect)
+    dialect = read_dialect(path, path.name)
+    header = read_header(path, path.name, dialect)
     layout = match(header.names, source_table, ONEROSTER.edition(edition), ("dcid",))
     return Task(
         path,
@@ -229,7 +229,7 @@ def test_a_file_cut_at_any_byte_is_never_read_as_something_else(tmp_path, end, q
         path.write_bytes(content[:cut])
         try:
             task = task_of(path, expects_line_end=True)
-        except delimited.Unreadable:
+        except Unreadable:
             continue
         found = outcome(check(task, np.empty(0, np.int64), tmp_path / f"cut{cut}"))
         for line, row in found.rows.items():
@@ -263,7 +263,7 @@ def test_a_last_row_without_its_usual_end_is_rejected_unless_it_is_known(tmp_pat
 def test_known_rows_are_recognised_wherever_they_stand(check_file):
     lines = people(20)
     first = check_file(users(lines))
-    for size in (1, 64, delimited.PIECE):
+    for size in (1, 64, PIECE):
         found = check_file(users(lines[::-1]), known=first.hashes, piece_size=size)
         assert (found.checked.recognised, found.checked.spooled) == (20, 0)
         places = found.checked.known.lines_of(np.array(first.hashes, dtype=np.int64))
@@ -290,7 +290,7 @@ def test_a_row_that_differs_in_one_character_is_not_known(check_file):
 def test_copies_of_known_rows_are_counted_and_listed(check_file):
     lines = people(5)
     first = check_file(users(lines))
-    for size in (1, 40, delimited.PIECE):
+    for size in (1, 40, PIECE):
         found = check_file(users([*lines, lines[0], *lines]), known=first.hashes, piece_size=size)
         assert (found.checked.recognised, found.checked.repeats) == (5, 6)
         told = {(n, "sourced_id", "duplicate_row") for n in range(7, 13)}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from edpipeline.reading.delimited import PIECE
+from edpipeline.reading.dialect import PIECE
 from edpipeline_tests.district import Row, table
 
 COLUMNS = ("sourcedId", "dateLastModified", "role", "givenName", "familyName", "password")

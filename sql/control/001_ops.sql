@@ -94,3 +94,16 @@ comment on table ops.sync_files is 'One row per sync and file: the sync report. 
 comment on table ops.rejected_rows is 'One row per finding: every rejected row with its reasons, and warnings up to 1000 per code and column (severity says which).';
 comment on table ops.approvals is 'One row per decision of a person about a drop.';
 comment on table ops.held_changes is 'One row per change that waits for approval.';
+
+create table if not exists ops.match_rates (
+    sync_id varchar,
+    district_id varchar,
+    source varchar,
+    drop_id varchar,
+    match_field varchar,
+    is_chosen boolean,
+    value_count bigint,
+    matched_count bigint
+);
+
+comment on table ops.match_rates is 'One row per sync of results and match field: how many of the ids in the file a student of the roster had when it was loaded.';

@@ -12,3 +12,33 @@ whether the essay could be scored; a row may say that it must not be reported an
 scores; files delivered while testing goes on are preliminary, and the newest one counts. The wide
 files write days as mmddyyyy, whose leading zero a spreadsheet takes away.
 """
+
+from edpipeline.sources.results import ResultTable, read_source
+
+SOURCE = read_source(
+    name="act_aspire",
+    title="ACT Aspire",
+    docs="https://www.discoveractaspire.org",
+    tables={
+        "act_aspire": ResultTable(
+            file="Student Performance File",
+            grain="one row per student and subject",
+            keys=(
+                ("test_uuid",),
+                ("state_student_id", "test_name", "test_admin_date"),
+                ("local_id", "match_value", "test_name", "test_admin_date"),
+            ),
+        ),
+        "act_aspire_wide": ResultTable(
+            file="Student Performance File, subjects side by side",
+            grain="one row per student and battery of tests",
+            keys=(
+                (
+                    *("state_student_id", "local_id", "match_value", "english_test_admin_date"),
+                    *("math_test_admin_date", "reading_test_admin_date"),
+                    *("science_test_admin_date", "writing_test_admin_date"),
+                ),
+            ),
+        ),
+    },
+)

@@ -9,3 +9,28 @@ practice raises scores between tests, so `Last Score Improvement` is not the day
 Pre/Post Gain Report has two tests in a row and does not fit: export one row per test. There is no
 percentile, and other tests of the vendor (DORA, DOMA) have other columns.
 """
+
+from edpipeline.sources.results import ResultTable, read_source
+
+SOURCE = read_source(
+    name="adam",
+    title="Let's Go Learn ADAM",
+    docs="https://www.letsgolearn.com",
+    tables={
+        "adam": ResultTable(
+            file="ADAM results",
+            grain="one row per student and test",
+            keys=(
+                ("student_id", "assessment", "date_completed"),
+                (
+                    "username",
+                    "alternate_id",
+                    "email",
+                    "match_value",
+                    "assessment",
+                    "date_completed",
+                ),
+            ),
+        ),
+    },
+)

@@ -10,7 +10,7 @@ import csv
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from edpipeline.model import Mode, Plan, PlannedFile
+from edpipeline.model import Head, Mode, Plan, PlannedFile
 
 FILES: Mapping[str, str] = {
     "orgs.csv": "orgs",
@@ -45,8 +45,9 @@ Announced = Literal["absent", "bulk", "delta"]
 Findings = list[tuple[str, str]]
 
 
-def plan(headers: Mapping[str, Sequence[str]], manifest: str | None, edition: str) -> Plan:
+def plan(heads: Mapping[str, Head], manifest: str | None, edition: str) -> Plan:
     """The plan for a delivery; `edition` is the district's choice, or `auto`."""
+    headers = {name: head.names for name, head in heads.items()}
     findings: Findings = []
     found = _tables(headers, findings)
     if not found:

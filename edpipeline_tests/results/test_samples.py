@@ -1,0 +1,101 @@
+"""Every edition of every source: its sample is told, loaded whole, and means what it should."""
+
+import json
+
+import pytest
+
+from edpipeline import sources
+from edpipeline_tests.results.uploads import (
+    SAMPLES,
+    expected,
+    fixed_width,
+    same,
+    sample,
+    table_of,
+    wide_csv,
+    zipped,
+)
+
+UPLOADED = [source for source in sources.ALL if source.is_uploaded]
+EDITIONS = [
+    pytest.param(source.name, edition, id=edition.name)
+    for source in UPLOADED
+    for edition in source.editions
+]
+FIXED = [
+    pytest.param(source.name, edition, id=edition.name)
+    for source in UPLOADED
+    for edition in source.editions
+    if edition.record_length
+]
+
+
+def sample_of(source, edition):
+    """Name and content of the edition's sample, as its vendor would deliver it."""
+    for ending in ("csv", "tsv"):
+        path = SAMPLES / source / f"{edition.name}.{ending}"
+        if path.exists() and not edition.record_length:
+            return path.name, path.read_bytes()
+    table = next(iter(edition.headers))
+    records = table_of((SAMPLES / source / f"{edition.name}.csv").read_text("utf-8"))
+    return f"{edition.name}.csv", wide_csv(edition, table, records)
+
+
+def assert_facts(found, wanted):
+    """Each row that was worked out by hand is there, with all its values."""
+    by_key = {(row["line"], row["objective_code"], row["subject"] or ""): row for row in found}
+    assert wanted
+    for row in wanted:
+        key = (int(row["line"]), row["objective_code"], row["subject"])
+        assert key in by_key, (key, sorted(by_key))
+        there = by_key[key]
+        for name, value in row.items():
+            if name == "other_scores":
+                assert json.loads(there[name] or "{}") == json.loads(value or "{}"), key
+            else:
+                assert same(there[name], value), (key, name, there[name], value)
+
+
+@pytest.mark.parametrize(("source", "edition"), EDITIONS)
+def test_the_sample_of_an_edition_is_told_and_loaded_whole(uploads, source, edition):
+    district = uploads(source)
+    name, content = sample_of(source, edition)
+    report = district.upload(content, name, edition="auto")
+    assert report.edition == edition.name, report.message
+    assert report.status == "loaded", report.message
+    assert sum(file.read for file in report.files) > 1
+    assert sum(file.rejected for file in report.files) == 0
+    assert_facts(district.results(), expected(source, edition.name))
+
+
+@pytest.mark.parametrize(("source", "edition"), FIXED)
+def test_fixed_width_and_the_csv_of_a_layout_come_to_the_same(uploads, source, edition):
+    district = uploads(source)
+    table = next(iter(edition.headers))
+    records = table_of(sample(source, f"{edition.name}.csv").decode())
+    report = district.upload(fixed_width(edition, table, records), "results.txt", edition="auto")
+    assert report.edition == edition.name, report.message
+    assert report.status == "loaded", report.message
+    assert report.files[0].read == len(records)
+    wanted = [row | {"line": str(int(row["line"]) - 1)} for row in expected(source, edition.name)]
+    assert_facts(district.results(), wanted)
+
+
+def test_the_files_of_a_zip_are_taken_together(uploads):
+    district = uploads("nwea_map")
+    folder = SAMPLES / "nwea_map" / "variants" / "cdf_zip"
+    content = zipped({path.name: path.read_bytes() for path in sorted(folder.iterdir())})
+    report = district.upload(content, "export.zip")
+    assert report.status == "loaded", report.message
+    assert {file.table_name for file in report.files} == {
+        "assessments.nwea_map",
+        "assessments.nwea_map_students",
+    }
+    assert_facts(district.results(), expected("nwea_map", "cdf_zip"))
+
+
+def test_every_edition_has_a_sample_and_facts_worked_out_by_hand():
+    for source in UPLOADED:
+        for edition in source.editions:
+            assert sample_of(source.name, edition)
+            assert expected(source.name, edition.name)

@@ -1,0 +1,84 @@
+-- One row per district, source and uploaded drop: what became of its rows, and how many of the
+-- results that count now found their student.
+-- Key: district_id, source, drop_id
+--
+-- district_id: District that the row belongs to.
+-- source: Source that was uploaded.
+-- drop_id: The drop.
+-- delivery_day: Day on which it was last delivered.
+-- completed_at: When it was last loaded, in UTC.
+-- status: What became of it; see rpt_sync_health.
+-- edition: Layout that it was read as.
+-- rows_read: Rows of its files.
+-- rows_accepted: Rows that were used.
+-- rows_rejected: Rows that were not; ops.rejected_rows lists each.
+-- result_count: Results of this drop that count now; later drops may have taken its place.
+-- matched_count: Of these, results whose student is in the roster.
+-- match_rate: Share of results matched, 0 to 1; null where no result of the drop counts now.
+-- match_field: Field of the roster that was compared.
+-- best_match_field: Field that would have matched more of its ids, when it was loaded; else null.
+-- is_poorly_matched: True where less than half was matched.
+with syncs as (
+    select
+        h.*,
+        row_number() over (
+            partition by h.district_id, h.source, h.drop_id order by h.sync_id desc
+        ) as recency
+    from ops.sync_history h
+    where h.drop_id is not null
+),
+files as (
+    select
+        f.district_id, f.sync_id,
+        cast(sum(f.rows_read) as bigint) as rows_read,
+        cast(sum(f.rows_accepted) as bigint) as rows_accepted,
+        cast(sum(f.rows_rejected) as bigint) as rows_rejected
+    from ops.sync_files f
+    where f.table_name like 'assessments.%'
+    group by f.district_id, f.sync_id
+),
+counted as (
+    select
+        r.district_id, r.source_system, r.drop_id,
+        min(r.match_field) as match_field,
+        count(*) as result_count,
+        count(b.student_id) as matched_count
+    from assessments.results r
+    join marts.bridge_result_student b
+        on b.district_id = r.district_id and b.match_field = r.match_field
+        and b.match_value = coalesce(r.match_value, '')
+    where r.objective_code = 'overall'
+    group by r.district_id, r.source_system, r.drop_id
+),
+rates as (
+    select
+        m.district_id, m.sync_id, m.match_field, m.is_chosen, m.matched_count,
+        row_number() over (
+            partition by m.district_id, m.sync_id order by m.matched_count desc, m.is_chosen desc
+        ) as place
+    from ops.match_rates m
+)
+select
+    h.district_id,
+    h.source,
+    h.drop_id,
+    h.delivery_day,
+    h.completed_at,
+    h.status,
+    h.edition,
+    f.rows_read,
+    f.rows_accepted,
+    f.rows_rejected,
+    coalesce(c.result_count, 0) as result_count,
+    coalesce(c.matched_count, 0) as matched_count,
+    cast(c.matched_count as double precision) / nullif(c.result_count, 0) as match_rate,
+    c.match_field,
+    case when not m.is_chosen and m.matched_count > 0 then m.match_field end as best_match_field,
+    coalesce(2 * c.matched_count < c.result_count, false) as is_poorly_matched
+from syncs h
+join files f on f.district_id = h.district_id and f.sync_id = h.sync_id
+left join counted c
+    on c.district_id = h.district_id and c.source_system = h.source and c.drop_id = h.drop_id
+left join rates m
+    on m.district_id = h.district_id and m.sync_id = h.sync_id and m.place = 1
+where h.recency = 1
