@@ -84,9 +84,10 @@ def read_dialect(path: Path, name: str, allowed_encodings: Sequence[str] = ()) -
     if counts.size == 0:
         raise Unreadable("empty_file", f"{name} is empty: export it again")
     if counts.looks_binary:
-        raise Unreadable(
-            "not_text", f"{name} is not a CSV file (it looks like {counts.looks_binary})"
-        )
+        what = counts.looks_binary
+        remedy = "sign in and download it again" if what == WEB_PAGE else "export it as CSV"
+        text = f"{name} is not a CSV file (it looks like {what}): {remedy}"
+        raise Unreadable("not_text", text)
     encoding = "utf-8" if counts.is_ascii else _encoding(path, name, allowed_encodings)
     line_end = _line_end(name, counts)
     ends = counts.last in b"\r\n"
@@ -149,6 +150,7 @@ class _Counts:
         return {"\r\n": self.crlf, "\r": self.cr, "\n": self.lf}[line_end]
 
 
+WEB_PAGE = "a web page"
 MAGIC = {
     b"PK\x03\x04": "a zip archive or an Excel workbook",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook",
@@ -165,7 +167,7 @@ def _looks_binary(start: bytes) -> str:
             return what
     head = start.removeprefix(BOM).lstrip()[:64].lower()
     if head.startswith((b"<!doctype", b"<html", b"<?xml")):
-        return "a web page"
+        return WEB_PAGE
     if b"\x00" in start[:2]:
         return "UTF-16 text"
     return "binary data" if b"\x00\x00" in start[:4096] else ""
