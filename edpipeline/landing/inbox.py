@@ -6,36 +6,47 @@
 
 A file that was laid by hand is taken when it has lain still for a while, since nobody says when
 it is whole. It is removed only after it has landed.
+
+People name these files, some after a student: no error here repeats a name.
 """
 
 import json
+import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from edpipeline.errors import NotFound
+from edpipeline.errors import BadDelivery, EdpipelineError, NotFound
 from edpipeline.landing.drop import Arrived, checked_name
 from edpipeline.landing.s3 import S3Store
 from edpipeline.landing.store import FolderStore, open_store, plain_disk_errors
 
 CHOICES = "choices.json"
 INSTANT = re.compile(r"\d{8}T\d{12}Z")
+SUFFIXES = (".csv", ".tsv", ".txt", ".zip")
+"""Kinds of files that keep their suffix when they land."""
 STILL = timedelta(seconds=60)
 """A file laid by hand is taken when it was last written so long ago."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A file in an inbox: its path below the inbox, size in bytes and last change."""
+    """A file in an inbox: its path below the inbox, size in bytes and last change (of a copy that
+    keeps the time of the original, when it was copied)."""
 
     path: str
     size: int
     modified_at: datetime
+
+    @property
+    def name(self) -> str:
+        """What its sender called it."""
+        return PurePosixPath(self.path).name
 
 
 @dataclass(frozen=True)
@@ -47,6 +58,8 @@ class Upload:
     files: tuple[Entry, ...]
     whole: bool
     """False while it may still be written."""
+    folder: str = ""
+    """The folder that was made for it; "" where a file was laid by hand."""
     choices: Mapping[str, str] = field(default_factory=dict)
     by: str = ""
 
@@ -94,16 +107,20 @@ class FolderPlace:
 
     def entries(self) -> list[Entry]:
         """Every file; see Place."""
+        found = []
         with plain_disk_errors(self.folder):
-            found = [path for path in sorted(self.folder.rglob("*")) if path.is_file()]
-            return [
-                Entry(
-                    path.relative_to(self.folder).as_posix(),
-                    path.stat().st_size,
-                    datetime.fromtimestamp(path.stat().st_mtime, UTC),
-                )
-                for path in found
-            ]
+            for folder, _, names in os.walk(self.folder, onerror=_unless_gone):
+                found += [self._entry(Path(folder, name)) for name in names]
+        return sorted(filter(None, found), key=lambda entry: entry.path)
+
+    def _entry(self, path: Path) -> Entry | None:
+        """None where another process has taken the file meanwhile."""
+        try:
+            found = path.stat()
+        except FileNotFoundError:
+            return None
+        at = datetime.fromtimestamp(max(found.st_mtime, found.st_ctime), UTC)
+        return Entry(path.relative_to(self.folder).as_posix(), found.st_size, at)
 
     def put(self, path: str, file: Path) -> None:
         """Lay a copy; see Place."""
@@ -120,7 +137,7 @@ class FolderPlace:
             try:
                 shutil.copyfile(self.folder / path, target)
             except FileNotFoundError:
-                raise NotFound(f"{path} is no longer in {self.describe()}") from None
+                raise NotFound(f"a file is no longer in {self.describe()}") from None
 
     def remove(self, path: str) -> None:
         """Take a file away, and its folder where that was made for it; see Place."""
@@ -147,35 +164,60 @@ class S3Place:
 
     def put(self, path: str, file: Path) -> None:
         """Lay a copy; see Place."""
-        self.store.upload(path, file)
+        with _nameless(path):
+            self.store.upload(path, file)
 
     def fetch(self, path: str, target: Path) -> None:
         """Copy a file out; see Place."""
-        self.store.download(path, target)
+        with _nameless(path):
+            self.store.download(path, target)
 
     def remove(self, path: str) -> None:
         """Take a file away; see Place."""
-        self.store.remove(path)
+        with _nameless(path):
+            self.store.remove(path)
 
     def describe(self) -> str:
         """Bucket, prefix and endpoint."""
         return self.store.describe()
 
 
-def uploads(place: Place, now: datetime, scratch: Path, still: timedelta = STILL) -> list[Upload]:
-    """What lies in an inbox, the oldest first. Files that are in no district's and source's folder
-    are left out; so are hidden ones, which programs write while they copy."""
+def _unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
+
+
+@contextmanager
+def _nameless(path: str) -> Iterator[None]:
+    """Errors name the folder of a file, not the file."""
+    try:
+        yield
+    except EdpipelineError as error:
+        words = str(error).replace(path, str(PurePosixPath(path).parent))
+        raise type(error)(words) from None
+
+
+def uploads(
+    place: Place, now: datetime, scratch: Path, still: timedelta = STILL, source: str = ""
+) -> list[Upload]:
+    """What lies in an inbox, of every source or of one, the oldest first.
+
+    Files that are in no district's and source's folder are left out; so are hidden ones, which
+    programs write while they copy.
+    """
     found: dict[tuple[str, str, str], list[Entry]] = {}
     for entry in place.entries():
         steps = PurePosixPath(entry.path).parts
-        if len(steps) < 3 or steps[-1].startswith("."):
+        if len(steps) < 3 or steps[-1].startswith(".") or source not in ("", steps[1]):
             continue
-        district_id, source, *rest = steps
-        folder = rest[0] if INSTANT.fullmatch(rest[0]) and len(rest) == 2 else ""
-        if folder or len(rest) == 1:
-            found.setdefault((district_id, source, folder or entry.path), []).append(entry)
+        rest = steps[2:]
+        in_folder = len(rest) == 2 and INSTANT.fullmatch(rest[0])
+        if in_folder or len(rest) == 1:
+            folder = "/".join(steps[:3]) if in_folder else ""
+            found.setdefault((*steps[:2], folder or entry.path), []).append(entry)
     listed = [
-        _upload(place, *key[:2], entries, now - still, scratch) for key, entries in found.items()
+        _upload(place, district_id, of_source, entries, now - still, scratch)
+        for (district_id, of_source, _), entries in found.items()
     ]
     return sorted((one for one in listed if one.files), key=lambda one: one.since)
 
@@ -184,27 +226,33 @@ def _upload(
     place: Place,
     district_id: str,
     source: str,
-    entries: Sequence[Entry],
+    entries: list[Entry],
     still_since: datetime,
     scratch: Path,
 ) -> Upload:
-    chosen = [entry for entry in entries if PurePosixPath(entry.path).name == CHOICES]
-    files = tuple(entry for entry in entries if entry not in chosen)
-    if chosen:
-        with _copy(place, chosen[0].path, scratch) as path:
-            data = json.loads(path.read_text("utf-8"))
-        return Upload(district_id, source, files, True, data["choices"], data["by"])
-    in_folder = any(INSTANT.fullmatch(PurePosixPath(entry.path).parent.name) for entry in entries)
-    whole = not in_folder and all(entry.modified_at <= still_since for entry in entries)
-    return Upload(district_id, source, files, whole)
+    folder = PurePosixPath(entries[0].path).parent
+    if not INSTANT.fullmatch(folder.name):
+        whole = all(entry.modified_at <= still_since for entry in entries)
+        return Upload(district_id, source, tuple(entries), whole)
+    files = tuple(entry for entry in entries if entry.name != CHOICES)
+    choices: dict[str, str] = {}
+    whole, by = bool(files) and len(files) < len(entries), ""
+    if whole:
+        try:
+            choices, by = _choices(place, f"{folder}/{CHOICES}", scratch)
+        except NotFound:
+            files = ()  # taken by another process meanwhile
+        except (ValueError, KeyError, TypeError):
+            whole = False  # not by the command: told when late
+    return Upload(district_id, source, files, whole, str(folder), choices, by)
 
 
-@contextmanager
-def _copy(place: Place, path: str, scratch: Path) -> Iterator[Path]:
+def _choices(place: Place, path: str, scratch: Path) -> tuple[dict[str, str], str]:
+    """What was chosen, and by whom; raises ValueError, KeyError or TypeError for what is none."""
     target = scratch / CHOICES
     place.fetch(path, target)
-    yield target
-    target.unlink()
+    data = json.loads(target.read_text("utf-8"))
+    return dict(data["choices"]), str(data["by"])
 
 
 def hand_over(
@@ -218,6 +266,8 @@ def hand_over(
     scratch: Path,
 ) -> str:
     """Lay a file with its choices; its path in the inbox. Raises BadDelivery for its name."""
+    if file.name == CHOICES:
+        raise BadDelivery(f"a file of results cannot be called {CHOICES}: rename it")
     folder = f"{district_id}/{source}/{at.astimezone(UTC):%Y%m%dT%H%M%S%fZ}"
     place.put(f"{folder}/{checked_name(file.name)}", file)
     told = scratch / CHOICES
@@ -227,19 +277,27 @@ def hand_over(
 
 
 def fetched(place: Place, upload: Upload, scratch: Path) -> list[Arrived]:
-    """Copies of an upload's files; raises NotFound where one is gone, BadDelivery for names."""
+    """Copies of an upload's files, named after the source; raises NotFound where one is gone.
+
+    What a file is called in landing is repeated by messages and reports.
+    """
     arrived: list[Arrived] = []
-    for entry in upload.files:
-        name = checked_name(PurePosixPath(entry.path).name)
-        target = scratch / f"{len(arrived)}-upload"
+    for number, entry in enumerate(upload.files, 1):
+        name = upload.source if number == 1 else f"{upload.source}-{number}"
+        target = scratch / f"{number}-upload"
         place.fetch(entry.path, target)
-        arrived.append(Arrived(name, target, entry.modified_at))
+        arrived.append(Arrived(name + _suffix(entry.name), target, entry.modified_at))
     return arrived
+
+
+def _suffix(name: str) -> str:
+    suffix = PurePosixPath(name).suffix.casefold()
+    return suffix if suffix in SUFFIXES else ".txt"
 
 
 def clear(place: Place, upload: Upload) -> None:
     """Take away what has landed; the choices last, so that what is left is never half."""
     for entry in upload.files:
         place.remove(entry.path)
-    if upload.choices or upload.by:
-        place.remove(str(PurePosixPath(upload.files[0].path).parent / CHOICES))
+    if upload.folder:
+        place.remove(f"{upload.folder}/{CHOICES}")
