@@ -3,12 +3,15 @@ call this.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from fnmatch import fnmatch
 from pathlib import Path
 
 from edpipeline import sources
-from edpipeline.errors import BadDelivery, NotFound
+from edpipeline.districts import upload_use
+from edpipeline.errors import BadConfiguration, BadDelivery, NotFound
 from edpipeline.landing import drop as landing
 from edpipeline.landing import inbox
 from edpipeline.landing.drop import Delivery
@@ -23,6 +26,8 @@ READY_WITHIN = timedelta(hours=24)
 SOON = timedelta(minutes=15)
 LOOK_BACK = timedelta(days=7)
 """An upload that is older was told of long ago."""
+FILE_NAME = "file_name"
+"""Stands with the choices of a delivery: what its sender called the file."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +44,13 @@ def look_at(
 ) -> Edition:
     """The edition that a file would be read as; nothing is written.
 
-    Raises BadDelivery, saying what is wrong with it, where it would be refused for its layout.
+    Raises BadDelivery, saying what is wrong with it, where it would be refused for its layout,
+    and BadConfiguration where the district does not use the source.
     """
+    if not upload_use(pipeline.district(district_id), source.name).enabled:
+        raise BadConfiguration(
+            f"uploads of {source.name} are switched off for {district_id} in the districts file"
+        )
     today = pipeline.delivery_day(district_id, datetime.now(UTC), source.name)
     options = pipeline.options(district_id, source.name, today).with_choices(choices)
     with scratch_folder(pipeline.settings.scratch) as folder:
@@ -48,7 +58,7 @@ def look_at(
     problems = [finding.message for finding in opened.findings if finding.severity == "error"]
     problems += [str(file.problem) for file in opened.files if file.problem]
     if problems:
-        raise BadDelivery(" ".join(problems))
+        raise BadDelivery("; ".join(problem.removesuffix(".") for problem in problems))
     return opened.edition
 
 
@@ -60,25 +70,52 @@ def hand_over(
     choices: Mapping[str, str],
     by: str,
 ) -> str:
-    """Put a file and its choices into the inbox; where it lies there. Raises as `look_at` does."""
-    look_at(pipeline, district_id, source, path, choices)
+    """Put a file, which `look_at` found right, and its choices into the inbox; where it lies there.
+
+    Raises BadDelivery for its name.
+    """
     with scratch_folder(pipeline.settings.scratch) as folder:
         return inbox.hand_over(
             pipeline.inbox, district_id, source.name, path, choices, by, datetime.now(UTC), folder
         )
 
 
-def waiting(pipeline: Pipeline, now: datetime, still: timedelta = inbox.STILL) -> list[Upload]:
-    """What lies in the inbox, of districts and sources that are known, the oldest first."""
+def waiting(
+    pipeline: Pipeline, now: datetime, still: timedelta = inbox.STILL, source: str = ""
+) -> list[Upload]:
+    """What lies in the inbox, of every source or of one, the oldest first; nothing of districts
+    that are not known or do not use the source.
+
+    A file laid by hand whose name is not one of the source's is never whole.
+    """
     with scratch_folder(pipeline.settings.scratch) as folder:
-        found = inbox.uploads(pipeline.inbox, now, folder, still)
-    known = {source.name for source in sources.ALL if source.is_uploaded}
-    districts = {district.id for district in pipeline.districts.all}
-    return [one for one in found if one.source in known and one.district_id in districts]
+        found = inbox.uploads(pipeline.inbox, now, folder, still, source)
+    if not found:
+        return []
+    known = {source.name: source for source in sources.ALL if source.is_uploaded}
+    districts = {district.id: district for district in pipeline.districts.all}
+    return [
+        replace(
+            one, whole=one.whole and (bool(one.folder) or _is_named_for(known[one.source], one))
+        )
+        for one in found
+        if one.source in known
+        and one.district_id in districts
+        and upload_use(districts[one.district_id], one.source).enabled
+    ]
+
+
+def _is_named_for(source: Source, upload: Upload) -> bool:
+    patterns = [pattern.casefold() for pattern in source.arrives.patterns]
+    names = [entry.name.casefold() for entry in upload.files]
+    return all(any(fnmatch(name, pattern) for pattern in patterns) for name in names)
 
 
 def land(pipeline: Pipeline, upload: Upload, at: datetime) -> Delivery:
-    """Write an upload down as a delivery of its day, and take it out of the inbox."""
+    """Write an upload down as a delivery of its day, and take it out of the inbox.
+
+    Raises NotFound where it is no longer there.
+    """
     day = pipeline.delivery_day(upload.district_id, at, upload.source)
     origin = f"uploaded by {upload.by}" if upload.by else "laid into the inbox by hand"
     with scratch_folder(pipeline.settings.scratch) as folder:
@@ -91,7 +128,7 @@ def land(pipeline: Pipeline, upload: Upload, at: datetime) -> Delivery:
             arrived,
             at,
             origin,
-            upload.choices,
+            {**upload.choices, FILE_NAME: upload.files[0].name},
         )
     inbox.clear(pipeline.inbox, upload)
     return delivery
@@ -124,19 +161,17 @@ def source_of_uploads(name: str) -> Source:
     raise NotFound(f"{name[:40]!r} takes no uploads; these do: {known}")
 
 
-def late(pipeline: Pipeline, now: datetime) -> list[Late]:
+def late(pipeline: Pipeline, now: datetime, source: str) -> list[Late]:
     """Uploads older than `READY_WITHIN` that are not in the history yet."""
     border = now - READY_WITHIN
     in_inbox = [
-        Late(one.district_id, one.source, one.since)
-        for one in waiting(pipeline, now)
+        Late(one.district_id, source, one.since)
+        for one in waiting(pipeline, now, source=source)
         if one.since <= border
     ]
     landed = [
-        Late(delivery.drop.district_id, delivery.drop.source, delivery.received_at)
-        for source in sources.ALL
-        if source.is_uploaded
-        for delivery in _landed_only(pipeline, source.name, now)
+        Late(delivery.drop.district_id, source, delivery.received_at)
+        for delivery in _landed_only(pipeline, source, now)
         if delivery.received_at <= border
     ]
     return in_inbox + landed
@@ -153,13 +188,14 @@ def unloaded(pipeline: Pipeline, source: str, now: datetime) -> list[tuple[str, 
 
 
 def _landed_only(pipeline: Pipeline, source: str, now: datetime) -> list[Delivery]:
-    """Deliveries of the last days without a line in the history."""
-    first = (now - LOOK_BACK).date()
-    landed = [
-        delivery
-        for district in pipeline.districts.all
-        for delivery in landing.deliveries(pipeline.store, district.id, source, first)
-    ]
+    """Deliveries of the last days without a line in the history. Where nothing has landed, the
+    warehouse is not opened."""
+    first, store = (now - LOOK_BACK).date(), pipeline.store
+    ids = [district.id for district in pipeline.districts.all]
+    with ThreadPoolExecutor(8) as pool:
+        # One after another, hundreds of districts in S3 would take longer than a tick may.
+        listed = pool.map(lambda each: landing.deliveries(store, each, source, first), ids)
+        landed = [delivery for of_district in listed for delivery in of_district]
     if not landed:
         return []
     with pipeline.warehouse.transaction() as session:
