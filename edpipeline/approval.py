@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
+from edpipeline import sources
 from edpipeline.errors import NotFound, Permanent
 from edpipeline.landing import drop as landing
 from edpipeline.landing.drop import Approval
 from edpipeline.loading.load import FIRST_SYNC, REMOVALS, Progress
 from edpipeline.loading.report import STATUS_WORDS, SyncReport, load_reports
-from edpipeline.pipeline import ROSTER, Pipeline, silent
+from edpipeline.pipeline import Pipeline, silent
 
 WAITS_FOR = {"awaiting_approval": FIRST_SYNC, "removals_held": REMOVALS}
 """What a sync of that status waits for."""
@@ -29,20 +30,22 @@ def find_waiting(
     what: str | None = None,
     district_id: str | None = None,
 ) -> Waiting:
-    """The sync of that drop that waits, and for what; with `what`, only for that.
+    """The sync of that drop, of whatever source, that waits, and for what; with `what`, only for
+    that.
 
     Raises NotFound for a drop that has not landed, Permanent for one that waits for nothing, or
     in several districts that were sent the same bytes.
     """
-    found = landing.find_drop(pipeline.store, drop_id_or_prefix, ROSTER)
+    found = landing.find_drop(pipeline.store, drop_id_or_prefix)
     deliveries = [d for d in found if district_id in (None, d.drop.district_id)]
     if not deliveries:
         raise NotFound(f"drop {found[0].drop.drop_id} has not landed for {district_id}")
     drop_id = deliveries[0].drop.drop_id
+    comings = {(d.drop.district_id, d.drop.source, d.day) for d in deliveries}
     reports = [
         report
-        for district_id, day in sorted({(d.drop.district_id, d.day) for d in deliveries})
-        for report in _latest(pipeline, district_id, day)
+        for district_id, source, day in sorted(comings)
+        for report in _latest(pipeline, district_id, source, day, drop_id)
     ]
     waiting = [
         Waiting(report, WAITS_FOR[report.status])
@@ -81,27 +84,42 @@ def approve(
     """Record the decision, load the drop's day again and refill the marts; the new report."""
     report = waiting.report
     record(pipeline, waiting, by, note)
-    applied = pipeline.sync(report.district_id, report.day, progress).load_day(report.day)
-    if applied.applied:
+    sync = pipeline.sync(report.district_id, report.day, progress, report.source)
+    place = (report.district_id, report.source, report.day, report.drop_id)
+    sync.load_day(report.day)
+    [after] = _latest(pipeline, *place)
+    if after.sync_id == report.sync_id:  # uploads that came meanwhile were loaded, and they alone
+        sync.load_day(report.day)
+        [after] = _latest(pipeline, *place)
+    if after.applied:
         pipeline.refill(report.district_id, progress)
-    return applied
+    return after
 
 
-def _latest(pipeline: Pipeline, district_id: str, day: date) -> list[SyncReport]:
-    """The sync that counts for a day, if there was one."""
+def _latest(
+    pipeline: Pipeline, district_id: str, source: str, day: date, drop_id: str
+) -> list[SyncReport]:
+    """The sync that counts for a drop and day, if there was one. A roster's later drop of the day
+    takes the place of those before; every upload counts."""
     with pipeline.warehouse.transaction() as session:
         found = load_reports(
             session,
             "district_id = $district and source = $source and delivery_day = $day"
-            " and drop_id is not null",
+            " and drop_id is not null and ($drop_id = '' or drop_id = $drop_id)",
             district=district_id,
-            source=ROSTER,
+            source=source,
             day=day,
+            drop_id=drop_id if sources.source(source).is_uploaded else "",
         )
     return found[:1]
 
 
 def _why_not(drop_id: str, reports: list[SyncReport], delivery: landing.Delivery) -> str:
+    if not reports and sources.source(delivery.drop.source).is_uploaded:
+        return (
+            f"drop {drop_id} has landed and was not loaded yet: Dagster's next run does it, or"
+            " `edpipeline upload --now` with the same file"
+        )
     if not reports:
         return (
             f"drop {drop_id} has landed and was not synced yet: run `edpipeline sync --district"

@@ -14,6 +14,7 @@ from edpipeline.cli import terminal
 from edpipeline.cli.application import CsvFile, OneDistrict, open_pipeline
 from edpipeline.errors import NotFound
 from edpipeline.loading.report import SyncReport, findings_csv, load_reports
+from edpipeline.pipeline import ROSTER
 from edpipeline.settings import load_settings
 
 UTC_ZONE = ZoneInfo("UTC")
@@ -57,13 +58,15 @@ def history(
             session,
             "delivery_day >= $first and (replay_of is null or sync_id in"
             " (select max(sync_id) from ops.sync_history"
-            " group by district_id, source, delivery_day))"
+            " group by district_id, source, delivery_day,"
+            " case when source = $replacing then '' else drop_id end))"
             " and ($district = '' or district_id = $district)"
             " and ($source = '' or source = $source) and ($status = '' or status = $status)",
             first=datetime.now(UTC).date() - timedelta(days=days),
             district=district or "",
             source=source or "",
             status=status.value if status else "",
+            replacing=ROSTER,  # of a roster's day the last drop counts, of uploads every one
         )
     if not reports:
         terminal.say(f"No such sync in the last {days} days.")

@@ -17,6 +17,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from edpipeline import sources
 from edpipeline.loading.load import Progress
 from edpipeline.loading.report import COUNTED, STATUS_WORDS, FileReport, SyncReport, advice
 from edpipeline.pipeline import CheckResult
@@ -26,6 +27,10 @@ from edpipeline.validation.codes import CODES
 WIDE = 150
 """Columns where there is no terminal whose width counts."""
 SHOWN_FINDINGS = 10
+NOTES = ("edition_told",)
+"""Codes of findings that inform and leave nothing to be fixed."""
+UPLOADED = frozenset(source.name for source in sources.ALL if source.is_uploaded)
+"""Sources of which every drop of a day counts."""
 USUAL_COUNTS = ("read", "accepted", "rejected", "added", "changed", "unchanged")
 """Counts that are shown also when they are all nought."""
 STATUS_STYLES: Mapping[str, str] = {
@@ -139,10 +144,15 @@ def show_preview(preview: Preview) -> None:
 
 def show_findings(findings: pl.DataFrame, count: int | None = None) -> None:
     """The first findings: file, line, column, code and message; errors first, and of those the
-    ones about whole files.
+    ones about whole files. What only informs comes before.
 
     `findings` has at least these columns and severity; of `count` findings, where it has fewer.
     """
+    is_note = pl.col("code").is_in(NOTES)
+    notes, everything = findings.filter(is_note), findings.height
+    findings = findings.filter(~is_note)
+    for note in notes["message"]:
+        say(note, "dim")
     if not findings.height:
         return
     shown = (
@@ -160,7 +170,7 @@ def show_findings(findings: pl.DataFrame, count: int | None = None) -> None:
         style = "red" if severity == "error" else "yellow"
         say_text(Text("  ") + Text(code, style) + Text(f"  {place}", "bold"))
         say_text(Text(message or ""), indent=6)
-    rest = (count or findings.height) - shown.height
+    rest = (count or everything) - notes.height - shown.height
     if rest:
         say(f"  ... and {rest:,} more; --csv FILE writes them all, for a spreadsheet.", "dim")
 
@@ -168,14 +178,21 @@ def show_findings(findings: pl.DataFrame, count: int | None = None) -> None:
 def show_history(reports: Sequence[SyncReport], zone_of: Callable[[str], tzinfo]) -> None:
     """Syncs, newest first, times on the clock of each one's district; then what is to be done."""
     several = len({report.district_id for report in reports}) > 1
+    sources_differ = len({report.source for report in reports}) > 1
+    any_uploaded = any(report.source in UPLOADED for report in reports)
     table = _table("day", "status", "started", "took", "read", "rejected", "drop")
     for number in (3, 4, 5):
         table.columns[number].justify = "right"
     if several:
         table.add_column("district")
-    last: dict[tuple[str, str, date], SyncReport] = {}
+    if sources_differ:
+        table.add_column("source")
+    if any_uploaded:
+        table.add_column("file")
+    last: dict[tuple[str, str, date, str], SyncReport] = {}
     for report in reports:
-        last.setdefault((report.district_id, report.source, report.day), report)
+        drop = report.drop_id if report.source in UPLOADED else ""
+        last.setdefault((report.district_id, report.source, report.day, drop), report)
         started = report.started_at.replace(tzinfo=UTC).astimezone(zone_of(report.district_id))
         table.add_row(
             str(report.day),
@@ -186,12 +203,22 @@ def show_history(reports: Sequence[SyncReport], zone_of: Callable[[str], tzinfo]
             f"{sum(file.rejected for file in report.files):,}",
             report.drop_id,
             *([Text(report.district_id)] if several else []),
+            *([report.source] if sources_differ else []),
+            *([Text(_uploaded_file(report))] if any_uploaded else []),
         )
     out().print(table)
     for report in last.values():
         if report.message:
-            say(f"{report.district_id}, {report.day}", "bold")
+            is_upload = report.source in UPLOADED
+            of_drop = f", {report.source}, drop {report.drop_id}" if is_upload else ""
+            say(f"{report.district_id}, {report.day}{of_drop}", "bold")
             say_text(Text(report.message), indent=2)
+
+
+def _uploaded_file(report: SyncReport) -> str:
+    """The name by which a person knows an upload; "" of a roster, which has the same every day."""
+    names = [file.file_name for file in report.files if report.source in UPLOADED]
+    return f"{names[0]} and {len(names) - 1} more" if len(names) > 1 else "".join(names)
 
 
 def show_checks(district_id: str, results: Sequence[CheckResult]) -> None:
@@ -250,8 +277,9 @@ def _show_files(files: Sequence[FileReport]) -> None:
 
 
 def _show_match_rates(report: SyncReport) -> None:
-    """How many ids of results a student has, by every field of the roster."""
-    if not report.match_rates:
+    """How many ids of results a student has, by every field of the roster; nothing where all rows
+    were known before."""
+    if not any(rate.values for rate in report.match_rates):
         return
     table = _table("match on", "ids", "matched", "share")
     for rate in report.match_rates:

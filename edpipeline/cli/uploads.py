@@ -47,6 +47,9 @@ def upload(
     now: Annotated[
         bool, typer.Option("--now", help="Load it here and now, instead of by the next run.")
     ] = False,
+    by: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Who hands it over; you, unless given.")
+    ] = None,
 ) -> None:
     """Hand over a file of assessment results.
 
@@ -64,10 +67,11 @@ def upload(
     choices = {"edition": _edition(to, edition)} if edition else {}
     if match_on is not None:
         choices["match_on"] = match_on.value
+    who = by or user_name()
     with terminal.working(f"looking at {file.name}") as progress:
         read_as = uploading.look_at(pipeline, district, to, file, choices)
         progress("handing it over")
-        place = uploading.hand_over(pipeline, district, to, file, choices, user_name())
+        place = uploading.hand_over(pipeline, district, to, file, choices, who)
     terminal.say(f"{file.name} is {read_as.label} ({read_as.name}).")
     if not now:
         terminal.say(
@@ -87,6 +91,8 @@ def _load_now(pipeline: Pipeline, district: str, place: str) -> None:
         if any(entry.path.startswith(f"{wanted}/") for entry in one.files)
     ]
     refused = False
+    if not waiting:
+        terminal.say("A run of Dagster has taken it already; `edpipeline history` shows it.")
     for one in waiting:
         with terminal.working("loading") as progress:
             reports = uploading.load(pipeline, uploading.land(pipeline, one, at))
