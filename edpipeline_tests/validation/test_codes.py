@@ -29,7 +29,7 @@ STABLE = {
 """Districts filter on these: none may go, or come to mean another thing."""
 
 NOT_MET_IN_A_TEST = {
-    "bad_timestamp": "stamps are the only timestamps, and a bad stamp is left out, not rejected",
+    "bad_time": "the only time of day is that of MAP, and a bad one is left out, not rejected",
 }
 
 

@@ -22,8 +22,7 @@
 -- assessment_code: The assessment, such as nwea_map_growth or staar_3_8.
 -- assessment_name: Name of the test as the file has it.
 -- subject: math, reading, language, writing, ela, science, social_studies, stem or composite.
--- course: algebra_1, algebra_2, geometry, biology, english_1, english_2 or us_history; else
---   null.
+-- course: algebra_1, algebra_2, geometry, biology, english_1, english_2, us_history or none.
 -- objective_code: overall for the test itself, else the part of it that the row is about.
 -- objective_name: Name of that part.
 -- objective_level: overall, composite, strand or standard.

@@ -455,7 +455,7 @@ select
     cast(m.assessment_code as varchar) as assessment_code,
     m.test_name as assessment_name,
     cast(m.subject_code as varchar) as subject,
-    cast(m.course_code as varchar) as course,
+    cast(coalesce(m.course_code, 'none') as varchar) as course,
     cast(case when m.objective = 0 then 'overall' else 'goal_' || cast(m.objective as varchar) end
         as varchar) as objective_code,
     cast(m.goal_name as varchar) as objective_name,

@@ -23,12 +23,8 @@ SOURCE = read_source(
             keys=(
                 ("student_id", "assessment", "date_completed"),
                 (
-                    "username",
-                    "alternate_id",
-                    "email",
-                    "match_value",
-                    "assessment",
-                    "date_completed",
+                    *("username", "alternate_id", "email", "match_value", "first_name"),
+                    *("last_name", "assessment", "date_completed"),
                 ),
             ),
         ),
