@@ -1,4 +1,8 @@
-"""One warehouse of each kind for all tests of loading; every test has a district of its own."""
+"""One warehouse of each kind for all tests of a module; every test has a district of its own.
+
+Districts of other tests, with the same ids, are always there, and must not matter. Not all tests
+share one, because every night costs more the more nights a warehouse has seen.
+"""
 
 from pathlib import Path
 
@@ -8,7 +12,7 @@ from edpipeline.warehouse.engine import Warehouse
 from edpipeline_tests.district import GUARDED, District, prepared, prepared_postgres
 
 
-@pytest.fixture(scope="session", params=["duckdb", "postgres"])
+@pytest.fixture(scope="module", params=["duckdb", "postgres"])
 def warehouse(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Warehouse:

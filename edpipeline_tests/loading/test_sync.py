@@ -121,10 +121,11 @@ def test_a_first_delivery_must_be_whole(careful, lacking):
         report = careful.load(0)
         assert report.status == "refused"
         assert lacking.removesuffix(".csv") in report.message
-        careful.approve(drop, "first_sync")
-        assert careful.load(0).status == "refused"
         assert careful.state() == {}
         assert careful.findings("first_delivery_unusable")
+    careful.approve(drop, "first_sync")
+    assert careful.load(0).status == "refused"
+    assert careful.state() == {}
 
 
 # Days.

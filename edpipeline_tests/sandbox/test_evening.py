@@ -8,15 +8,16 @@ import urllib.request
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import dagster as dg
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
-from edpipeline import approval
 from edpipeline.cli import app
 from edpipeline.districts import load_districts
 from edpipeline.errors import BadConfiguration, Busy
 from edpipeline.landing.drop import deliveries
 from edpipeline.landing.sftp import list_folder
+from edpipeline.loading.report import load_reports
 from edpipeline.sandbox import dagster_dev, evening
 from edpipeline.sandbox.roster import SMALL
 from edpipeline.settings import provided, secret
@@ -31,10 +32,17 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "sandbox"
 
 
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    """The folder of a demo that has ended, and what it told."""
+    folder = tmp_path_factory.mktemp("demo") / "sandbox"
+    return folder, CliRunner().invoke(app, ["sandbox", "demo", "--folder", str(folder)])
+
+
 def test_the_demo_lives_through_two_evenings_and_answers_a_query(
-    folder: Path,
+    demo: tuple[Path, Result],
 ) -> None:
-    result = CliRunner().invoke(app, ["sandbox", "demo", "--folder", str(folder)])
+    _, result = demo
     assert result.exit_code == 0, result.output
     told = [
         "An SFTP server with a pinned host key runs",
@@ -57,30 +65,29 @@ def test_the_demo_lives_through_two_evenings_and_answers_a_query(
         assert found, f"{words!r} does not follow in: {before}"
 
 
-def test_both_evenings_go_through_dagster_and_the_second_finds_what_changed(folder: Path) -> None:
-    with sandbox(folder) as world:
-        today = world.today
-        yesterday = today - timedelta(days=1)
-        arrival = evening.arrive(world, yesterday, night=0)
-        assert arrival.delivery is not None
-        assert arrival.delivery.day == yesterday
-        first = evening.sync_through_dagster(world, yesterday)
-        assert first.status == "awaiting_approval"
-        waiting = approval.find_waiting(world.pipeline, first.drop_id)
-        approval.record(world.pipeline, waiting, by="a test")
-        assert evening.sync_through_dagster(world, yesterday).status == "loaded"
-        evening.arrive(world, today, night=1, broken=0.005)
-        second = evening.sync_through_dagster(world, today)
-        assert second.status == "loaded_with_errors"
-        assert all(file.read == file.accepted + file.rejected for file in second.files)
-        enrollments = second.files[-1]
-        assert enrollments.changed + enrollments.added + enrollments.removed > 0
-        assert enrollments.unchanged > 0.9 * enrollments.read
+def test_both_evenings_go_through_dagster_and_the_second_finds_what_changed(
+    demo: tuple[Path, Result],
+) -> None:
+    with sandbox(demo[0], clean=False) as world:
+        with world.pipeline.warehouse.transaction() as session:
+            reports = load_reports(session, "district_id = $district", district=evening.DISTRICT)
         answer = evening.answer(world)
-        assert answer.columns == ["school", "grades", "students", "enrollments"]
-        assert answer["enrollments"].sum() > 1000
-    runs = world.world.dagster_home / "history" / "runs.db"
-    assert runs.is_file()
+        home = str(world.world.dagster_home)
+        with dg.DagsterInstance.from_config(home) as instance:
+            runs = instance.get_runs()
+    second, loaded, first = reports
+    assert (first.status, loaded.status) == ("awaiting_approval", "loaded")
+    assert first.drop_id == loaded.drop_id
+    assert first.day == loaded.day == second.day - timedelta(days=1)
+    assert second.status == "loaded_with_errors"
+    assert all(file.read == file.accepted + file.rejected for file in second.files)
+    enrollments = second.files[-1]
+    assert enrollments.changed + enrollments.added + enrollments.removed > 0
+    assert enrollments.unchanged > 0.9 * enrollments.read
+    assert answer.columns == ["school", "grades", "students", "enrollments"]
+    assert answer["enrollments"].sum() > 1000
+    syncs = {f"{day}|{evening.DISTRICT}" for day in (first.day, second.day)}
+    assert {run.tags["dagster/partition"] for run in runs} == syncs | {evening.DISTRICT}
 
 
 def test_a_sandbox_uses_nothing_of_the_real_installation(folder: Path, tmp_path: Path) -> None:
