@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import get_args
@@ -126,6 +127,7 @@ def _personal(described: Mapping[str, str], file: str) -> dict[str, Personal]:
     return classes
 
 
+@cache
 def tables_read(sql: str, file: str) -> tuple[str, ...]:
     """What a SELECT reads, as `schema.table`; raises `BadConfiguration` where it is none."""
     import duckdb
