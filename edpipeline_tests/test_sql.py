@@ -14,7 +14,14 @@ from edpipeline.sources import source
 from edpipeline.warehouse.claims import Claim, broken_claims, claims, contradictions
 from edpipeline.warehouse.engine import Session, Warehouse
 from edpipeline.warehouse.marts import Mart, marts, refill_district
-from edpipeline_tests.warehouse.loaded import SQL, load_nights, prepared
+from edpipeline_tests.warehouse.loaded import (
+    FEW,
+    MANY,
+    SQL,
+    load_nights,
+    prepared,
+    upload_results,
+)
 
 DIALECTS = {
     "three_file": POWERSCHOOL,
@@ -23,14 +30,16 @@ DIALECTS = {
 }
 MARTS = {mart.name: mart for mart in marts(SQL)}
 CLAIMS = {claim.name: claim for claim in claims(SQL)}
-DIFFERS_BY_THE_CLOCK = ("last_sync_at",)
+SAMPLES = {"three_file": MANY}
+"""What is uploaded to a district of that dialect; to the others FEW."""
+DIFFERS_BY_THE_CLOCK = ("rpt_sync_health.last_sync_at", "rpt_upload_quality.completed_at")
 
 
 @pytest.fixture(scope="module", params=list(DIALECTS))
 def both(
     request: pytest.FixtureRequest, postgres_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Warehouse, Warehouse]]:
-    """DuckDB and PostgreSQL with the same two nights loaded and the marts filled."""
+    """DuckDB and PostgreSQL with the same two nights and results loaded and the marts filled."""
     folder = tmp_path_factory.mktemp(request.param)
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute(f"create database sql_{request.param}")
@@ -43,6 +52,7 @@ def both(
             warehouse = prepared(url)
             (folder / str(position)).mkdir()
             load_nights(warehouse, folder / str(position), dialect=DIALECTS[request.param])
+            upload_results(warehouse, folder / str(position), SAMPLES.get(request.param, FEW))
             refill_district(warehouse, SQL, "demo")
             found.append(warehouse)
         yield (found[0], found[1])
@@ -50,7 +60,7 @@ def both(
 
 
 def rows_of(warehouse: Warehouse, mart: Mart, relation: str) -> pl.DataFrame:
-    columns = [name for name in mart.columns if name not in DIFFERS_BY_THE_CLOCK]
+    columns = [name for name in mart.columns if f"{mart.name}.{name}" not in DIFFERS_BY_THE_CLOCK]
     with warehouse.transaction() as session:
         frame = session.frame(f"select {', '.join(columns)} from {relation}")
     return frame.sort(mart.key)
@@ -97,6 +107,10 @@ COPY_VERSION = (
 )
 COPY_ROW = (
     "insert into marts.{0} select * from marts.{0} where {1} = (select min({1}) from marts.{0})"
+)
+A_SCORED_RESULT = (
+    "result_key = (select min(result_key) from marts.fct_assessment_result"
+    " where is_primary and objective_code = 'overall' and scale_score is not null)"
 )
 DOCTORED = {
     "dim_school__has_one_row_per_key": COPY_ROW.format("dim_school", "school_id"),
@@ -155,6 +169,63 @@ DOCTORED = {
     ),
     "fct_enrollment__has_sane_flags": (
         "update marts.fct_enrollment set valid_to = valid_from where is_current"
+    ),
+    "fct_assessment_result__has_one_row_per_key": COPY_ROW.format(
+        "fct_assessment_result", "result_key"
+    ),
+    "fct_assessment_score__has_one_row_per_key": COPY_ROW.format(
+        "fct_assessment_score", "result_key"
+    ),
+    "dim_assessment__has_one_row_per_key": COPY_ROW.format("dim_assessment", "assessment_code"),
+    "bridge_result_student__has_one_row_per_key": COPY_ROW.format(
+        "bridge_result_student", "match_value"
+    ),
+    "dim_student_identifier__has_one_row_per_key": COPY_ROW.format(
+        "dim_student_identifier", "match_value"
+    ),
+    "rpt_unmatched_result__has_one_row_per_key": COPY_ROW.format(
+        "rpt_unmatched_result", "source_record_id"
+    ),
+    "rpt_upload_quality__has_one_row_per_key": COPY_ROW.format("rpt_upload_quality", "drop_id"),
+    "results__hold_one_version_at_a_time": (
+        "insert into assessments.nwea_map (district_id, result_id, valid_from, valid_to)"
+        " select district_id, result_id, cast(valid_from - interval '1 day' as date),"
+        " cast(valid_from + interval '1 day' as date) from assessments.nwea_map"
+        " where result_id = (select min(result_id) from assessments.nwea_map"
+        " where valid_to is null)"
+    ),
+    "results__are_either_matched_or_unmatched": (
+        "delete from marts.rpt_unmatched_result where source_record_id ="
+        " (select min(source_record_id) from marts.rpt_unmatched_result)"
+    ),
+    "fct_assessment_result__has_every_objective_of_a_known_student": (
+        "delete from marts.fct_assessment_result where objective_code <> 'overall'"
+    ),
+    "fct_assessment_result__has_one_primary_result_per_term": (
+        f"update marts.fct_assessment_result set is_primary = false where {A_SCORED_RESULT}"
+    ),
+    "fct_assessment_result__has_scores_only_where_scored": (
+        f"update marts.fct_assessment_result set score_status = 'absent' where {A_SCORED_RESULT}"
+    ),
+    "fct_assessment_result__has_scores_within_bounds": (
+        f"update marts.fct_assessment_result set percentile = 100 where {A_SCORED_RESULT}"
+    ),
+    "fct_assessment_score__has_every_score_of_a_result": (
+        "delete from marts.fct_assessment_score where score_name = 'scale_score' and result_key ="
+        f" (select result_key from marts.fct_assessment_result where {A_SCORED_RESULT})"
+    ),
+    "bridge_result_student__has_a_student_or_a_reason": (
+        "update marts.bridge_result_student set reject_reason = 'user_not_found'"
+        " where student_id is not null"
+    ),
+    "rpt_upload_quality__adds_up": (
+        "update marts.rpt_upload_quality set rows_accepted = rows_accepted + 1"
+    ),
+    "rpt_upload_quality__counts_every_result_once": (
+        "update marts.rpt_upload_quality set result_count = result_count + 1"
+    ),
+    "dim_assessment__has_every_assessment_of_the_results": (
+        "delete from marts.dim_assessment where assessment_code = 'staar_3_8'"
     ),
     "rpt_sync_health__has_every_source": (
         "update marts.rpt_sync_health set last_delivery_day = date '2020-01-01'"

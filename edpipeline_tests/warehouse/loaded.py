@@ -10,9 +10,10 @@ from edpipeline.loading.options import LoadOptions
 from edpipeline.loading.report import SyncReport
 from edpipeline.loading.sync import Sync
 from edpipeline.sandbox.roster import POWERSCHOOL, Dialect, Size, schools, write_roster
-from edpipeline.sources import source
+from edpipeline.sources import ALL, source
 from edpipeline.warehouse.engine import Warehouse, open_warehouse
 from edpipeline.warehouse.schema import prepare
+from edpipeline_tests.results.uploads import Uploads, fixed_width, sample, table_of
 
 SQL = Path(__file__).parents[2] / "sql"
 TINY = Size(students=60, schools=3, guardians=1.0)
@@ -22,7 +23,7 @@ FIRST_DAY = date(2026, 9, 1)
 def prepared(url: str) -> Warehouse:
     """An empty warehouse with every table."""
     warehouse = open_warehouse(url)
-    prepare(warehouse, [source("oneroster")], SQL)
+    prepare(warehouse, ALL, SQL)
     return warehouse
 
 
@@ -53,3 +54,53 @@ def load_nights(
         landing.land(store, district_id, "oneroster", day, arrived, now, "test")
         reports.append(sync.load_day(day))
     return reports
+
+
+FEW = (
+    ("nwea_map", "nwea_cdf_2020.csv"),
+    ("nwea_map", "bad/impossible_values.csv"),
+    ("staar", "staar_38_2025.csv"),
+)
+"""Samples with strands, levels, ids that nobody has, and rows that are rejected."""
+MANY = (
+    *FEW,
+    ("nwea_map", "bad/corrected_later.csv"),
+    ("nwea_map", "nwea_combined_2020.csv"),
+    ("staar", "staar_eoc_2025.csv"),
+    ("staar", "staar_interim_2025.csv"),
+    ("act_aspire", "act_aspire_summative_2021.csv"),
+    ("act_aspire", "act_aspire_summative_2019.csv"),
+    ("adam", "adam_k7.csv"),
+)
+"""Of every source, with versions of one result and results that are gone."""
+
+
+def upload_results(
+    warehouse: Warehouse,
+    folder: Path,
+    samples: Sequence[tuple[str, str]] = FEW,
+    *,
+    district_id: str = "demo",
+    first_day: int = 10,
+) -> list[SyncReport]:
+    """Upload one sample a day, on days after the nights of `load_nights`.
+
+    The samples' ids (000101 and so on) lack a zero of the synthetic roster's identifiers; one is
+    given it here, and some have no student there.
+    """
+    reports = []
+    for day, (name, file) in enumerate(samples, start=first_day):
+        uploads = Uploads(warehouse, folder, source(name), district_id=district_id)
+        reports.append(uploads.upload(*as_delivered(name, file), day=day))
+        assert reports[-1].applied, reports[-1].message
+    return reports
+
+
+def as_delivered(name: str, file: str) -> tuple[bytes, str]:
+    """Content and name of a sample's file: editions of fixed width are kept as tables of fields."""
+    edition = next((e for e in source(name).editions if e.name == Path(file).stem), None)
+    if edition is None or not edition.record_length:
+        return sample(name, file).replace(b"000102", b"0000102"), Path(file).name
+    table = next(iter(edition.headers))
+    records = table_of(sample(name, file).decode())
+    return fixed_width(edition, table, records), "results.txt"

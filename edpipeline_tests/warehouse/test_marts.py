@@ -13,7 +13,7 @@ import pytest
 from edpipeline.errors import BadConfiguration, EdpipelineError, NotFound
 from edpipeline.warehouse.engine import Warehouse
 from edpipeline.warehouse.marts import marts, narrowed, refill_district, require_made
-from edpipeline_tests.warehouse.loaded import SQL, load_nights, prepared
+from edpipeline_tests.warehouse.loaded import SQL, load_nights, prepared, upload_results
 
 FIRST = date(2026, 9, 1)
 
@@ -126,6 +126,8 @@ def test_refilling_one_district_leaves_the_rows_of_others_alone(
 ) -> None:
     load_nights(warehouse, tmp_path, district_id="first", nights=[0])
     load_nights(warehouse, tmp_path, district_id="second", nights=[1])
+    for district in ("first", "second"):
+        upload_results(warehouse, tmp_path, district_id=district)
     refill_district(warehouse, SQL, "first")
     rows = refill_district(warehouse, SQL, "second")
     for mart in marts(SQL):
@@ -148,6 +150,7 @@ def test_refilling_one_district_leaves_the_rows_of_others_alone(
 
 def test_filling_again_changes_nothing(warehouse: Warehouse, tmp_path: Path) -> None:
     load_nights(warehouse, tmp_path)
+    upload_results(warehouse, tmp_path)
     once = refill_district(warehouse, SQL, "demo")
     before = {
         mart.name: sorted(map(repr, asked(warehouse, f"select * from {mart.full_name}")))

@@ -26,7 +26,7 @@ from edpipeline.warehouse.publish import (
     remove_superseded,
     unpublish_district,
 )
-from edpipeline_tests.warehouse.loaded import SQL, load_nights, prepared
+from edpipeline_tests.warehouse.loaded import SQL, load_nights, prepared, upload_results
 
 MARTS = marts(SQL)
 
@@ -77,6 +77,7 @@ def test_views_over_the_published_files_answer_as_the_warehouse_does(
     warehouse: Warehouse, tmp_path: Path
 ) -> None:
     load_nights(warehouse, tmp_path)
+    upload_results(warehouse, tmp_path)
     rows = refill_district(warehouse, SQL, "demo")
     published = tmp_path / "published"
     sizes = publish_district(warehouse, str(published), SQL, "demo")
