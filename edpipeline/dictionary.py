@@ -24,24 +24,41 @@ CLASSES: Mapping[str, str] = {
 }
 
 INTRODUCTION = """\
-Three schemas. Ask **marts** first: tables for analysts, recomputed after each load. **roster**
-is what the districts delivered, as a history. **ops** tells what came, what was rejected and why.
-Every table begins with `district_id`; keys are unique within a district. The same text stands as
-comments in the warehouse.
+Four schemas. Ask **marts** first: tables for analysts, recomputed after each load. **roster**
+is what the districts delivered, and **assessments** what they uploaded, as histories. **ops** tells
+what came, what was rejected and why. Every table begins with `district_id`; keys are unique within
+a district. The same text stands as comments in the warehouse.
 
 Personal data: **direct** identifies a person by itself (names, numbers, e-mail addresses);
 indirect says something about a person, or identifies one together with other data; **secret** is
 read past and never stored.
 """
 
-ROSTER_INTRODUCTION = """\
-Each table is a history: one row per version of a record. The row that holds now has no
-`valid_to`; `current_<table>` is a view of those rows without the ones marked `tobedeleted`. On a
-day, the rows with `valid_from <= day and (valid_to is null or valid_to > day)` held.
+HISTORY_INTRODUCTION = """\
+Each table of **roster** and **assessments** is a history: one row per version of a record. The row
+that holds now has no `valid_to`; `current_<table>` is a view of those rows without the ones marked
+`tobedeleted`. On a day, the rows with `valid_from <= day and (valid_to is null or valid_to > day)`
+held.
 
+Every such table also has:
+"""
+
+ROSTER_INTRODUCTION = """\
 How the columns below stand in the files of each edition: required (a row without a value is
 rejected), optional, delta (required in delta files, blank in bulk files), or not there (-).
 Names in brackets after a header are other headers that are read as this one.
+"""
+
+RESULTS_INTRODUCTION = """\
+The rows as the vendor writes them. `assessments.{source}_results` is a view of the latest version
+of each in the shape that all sources share, `assessments.results` of all sources together; what
+its columns mean stands at `marts.fct_assessment_result`.
+
+Headers are those of the newest edition that has the table; where only older ones have the column,
+that of the newest of these, which is named in brackets. Capitals, blanks and punctuation of headers
+do not matter. A column without a header is made of others.
+
+Editions, one of which each file is read as:
 """
 
 LEVELS: Mapping[Level, str] = {
@@ -57,10 +74,10 @@ def dictionary_markdown(sources: Sequence[Source], sql_folder: Path) -> str:
     ops, types = _described(sources, found, sql_folder)
     parts = ["# Data dictionary", MADE_BY, INTRODUCTION, "## marts"]
     parts += [_mart(mart, types) for mart in found]
+    parts += ["## Histories", HISTORY_INTRODUCTION, _history()]
     for source in sources:
-        parts += [f"## {source.schema}: {source.title}", ROSTER_INTRODUCTION]
-        parts.append(_history())
-        parts += [_table(table, source.editions) for table in source.tables]
+        parts.append(f"## {source.schema}: {source.title}")
+        parts += _uploaded(source) if source.is_uploaded else _rostered(source)
     parts.append("## ops")
     parts += [_ops_table(name, grain, columns) for name, grain, columns in ops]
     return "\n\n".join(part.strip() for part in parts) + "\n"
@@ -104,15 +121,66 @@ def _mart(mart: Mart, types: Mapping[str, Mapping[str, str]]) -> str:
 
 def _history() -> str:
     rows = ((f"`{name}`", kind, text) for name, (kind, text) in HISTORY_COLUMNS.items())
-    return "\n\n".join(["Every table also has:", _grid(("column", "type", "meaning"), rows)])
+    return _grid(("column", "type", "meaning"), rows)
 
 
-def _table(table: Table, editions: Sequence[Edition]) -> str:
+def _rostered(source: Source) -> list[str]:
+    return [ROSTER_INTRODUCTION, *(_table(table, source.editions) for table in source.tables)]
+
+
+def _uploaded(source: Source) -> list[str]:
+    listed = (
+        (f"`{edition.name}`", edition.label, _names(edition.headers)) for edition in source.editions
+    )
+    return [
+        RESULTS_INTRODUCTION.format(source=source.name),
+        _grid(("edition", "file", "tables"), listed),
+        *(_results_table(table, source.editions) for table in source.tables),
+    ]
+
+
+def _results_table(table: Table, editions: Sequence[Edition]) -> str:
+    kept = [edition for edition in editions if table.name in edition.headers]
+    found = ", else ".join(f"({_names(columns)})" for columns in table.built_keys)
+    rows = (
+        (
+            f"`{column.name}`",
+            column.sql_type if column.stored else "not stored",
+            _headers(column, table, kept),
+            CLASSES[column.personal],
+            column.description,
+        )
+        for column in table.columns
+    )
     parts = [
+        *_about(table),
+        f"`{table.key}` is built from the first of these whose columns are all filled: {found}.",
+        _grid(("column", "type", "header", "personal", "meaning"), rows),
+    ]
+    return "\n\n".join(parts)
+
+
+def _headers(column: Column, table: Table, editions: Sequence[Edition]) -> str:
+    """What the newest edition that has the column calls it; editions begin with the newest."""
+    for edition in editions:
+        fields = edition.headers[table.name]
+        found = dict.fromkeys(f"`{f.header}`" for f in fields if f.column == column.name)
+        if found:
+            older = "" if edition is editions[0] else f" ({edition.name})"
+            return ", ".join(found) + older
+    return "-"
+
+
+def _about(table: Table) -> list[str]:
+    return [
         f"### {table.full_name}",
         f"{table.grain[0].upper()}{table.grain[1:]}, and version. File: `{table.file}`."
         f" Key: `district_id`, `{table.key}`, `valid_from`.",
     ]
+
+
+def _table(table: Table, editions: Sequence[Edition]) -> str:
+    parts = _about(table)
     if table.derived_key:
         parts.append(
             f"Where an edition has no `{table.column(table.key).header}`, it is built from"

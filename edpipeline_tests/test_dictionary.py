@@ -5,12 +5,14 @@ from pathlib import Path
 import pytest
 
 from edpipeline.dictionary import codes_markdown, dictionary_markdown, write_docs
+from edpipeline.model import Source
 from edpipeline.sources import ALL
 from edpipeline.validation.codes import CODES
 from edpipeline.warehouse.marts import marts
 
 ROOT = Path(__file__).parents[1]
 SQL = ROOT / "sql"
+UPLOADED = [source for source in ALL if source.is_uploaded]
 REMEDY = "run `python -m edpipeline.dictionary` and commit docs/"
 
 
@@ -64,6 +66,45 @@ def test_a_required_header_is_told_apart_by_edition(dictionary: str) -> None:
         if line.startswith("| `org_sourced_ids`")
     ]
     assert line.split(" | ")[3:6] == ["required", "-", "optional"]
+
+
+def _section(dictionary: str, heading: str) -> list[str]:
+    return dictionary.partition(f"\n{heading}\n")[2].partition("\n#")[0].splitlines()
+
+
+@pytest.mark.parametrize("source", UPLOADED, ids=lambda source: source.name)
+def test_a_source_that_is_uploaded_lists_its_editions(dictionary: str, source: Source) -> None:
+    lines = _section(dictionary, f"## assessments: {source.title}")
+    for edition in source.editions:
+        (line,) = [line for line in lines if line.startswith(f"| `{edition.name}` |")]
+        assert f"| {edition.label} |" in line
+        assert line.count("(assumed layout)") == edition.assumed
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "header"),
+    [
+        ("nwea_map", "term_name", "`TermName`"),
+        ("nwea_map", "student_last_name", "`StudentLastName` (nwea_combined_2020)"),
+        ("nwea_map", "student_id", "`StudentID`, `Student_Number`"),
+        ("nwea_map", "result_id", "-"),
+        ("staar", "administration_code", "`administration_date`"),
+    ],
+)
+def test_a_column_of_results_shows_its_newest_header(
+    dictionary: str, table: str, column: str, header: str
+) -> None:
+    lines = _section(dictionary, f"### assessments.{table}")
+    (line,) = [line for line in lines if line.startswith(f"| `{column}` |")]
+    assert line.split(" | ")[2] == header
+
+
+def test_every_column_of_results_that_no_file_has_is_computed(dictionary: str) -> None:
+    for source in UPLOADED:
+        for table in source.tables:
+            lines = _section(dictionary, f"### {table.full_name}")
+            bare = {line.split("`")[1] for line in lines if " | - | " in line}
+            assert bare == {column.name for column in table.columns if column.computed}
 
 
 def test_every_code_is_listed_once_with_its_remedy() -> None:

@@ -79,4 +79,13 @@ comment on column ops.configured_schools.source is 'System for whose deliveries 
 comment on column ops.configured_schools.school_id is 'Identifier of the school in that system; leading zeros count.';
 comment on column ops.configured_schools.name is 'Name of the school.';
 
+comment on column ops.match_rates.sync_id is 'Sync that compared the ids.';
+comment on column ops.match_rates.district_id is 'District that uploaded the results.';
+comment on column ops.match_rates.source is 'System that the results come from.';
+comment on column ops.match_rates.drop_id is 'Drop that holds the ids.';
+comment on column ops.match_rates.match_field is 'Field of the roster: username, district_user_id, state_user_id, alternate_user_id or email.';
+comment on column ops.match_rates.is_chosen is 'True for the field that was chosen for the upload.';
+comment on column ops.match_rates.value_count is 'Different ids in the file, taken from the columns that are compared with this field.';
+comment on column ops.match_rates.matched_count is 'How many of these a student of the roster had.';
+
 comment on table ops.schema_version is 'One row: which DDL the warehouse was prepared with.';
