@@ -25,6 +25,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    field_validator,
     model_validator,
 )
 from pydantic.dataclasses import dataclass as validated_dataclass
@@ -207,13 +208,14 @@ class District(BaseModel):
     )
     """What differs from the defaults, by source. Uploads need no entry."""
 
-    @model_validator(mode="after")
-    def _editions_are_known(self) -> "District":
-        for name, use in self.uploads.items():
+    @field_validator("uploads")
+    @classmethod
+    def _editions_are_known(cls, uploads: Mapping[str, UploadUse]) -> Mapping[str, UploadUse]:
+        for name, use in uploads.items():
             known = ["auto", *(edition.name for edition in sources.source(name).editions)]
             if use.edition not in known:
                 raise ValueError(f"{name} has no edition {use.edition!r}: {', '.join(known)}")
-        return self
+        return uploads
 
 
 class _File(BaseModel):
@@ -438,7 +440,9 @@ def _below(kind: Any, step: str | int) -> Any:
 
 
 def _inner(annotation: Any) -> Any:
-    """The model within `tuple[Model, ...]` or `Model | None`."""
+    """The model within `tuple[Model, ...]`, `Model | None` or `Mapping[str, Model]`."""
+    if typing.get_origin(annotation) is Mapping:
+        return typing.get_args(annotation)[1]
     if typing.get_origin(annotation) in (tuple, types.UnionType, typing.Union):
         return typing.get_args(annotation)[0]
     return annotation

@@ -7,10 +7,13 @@ from edpipeline import sources
 from edpipeline.districts import (
     Districts,
     EditionName,
+    UploadUse,
     load_districts,
     load_options,
     roster_use,
     sftp_account,
+    upload_options,
+    upload_use,
 )
 from edpipeline.errors import BadConfiguration, NotFound
 from edpipeline.model import Window
@@ -73,12 +76,14 @@ def test_the_example_explains_the_defaults_as_they_are(path: Path) -> None:
     whole = load_districts(EXAMPLE)
     defaults = text.index("# Everything below may be left out")
     short = load(path, text[:defaults])
-    assert (
-        whole.all[0].model_copy(
-            update={"oneroster": roster_use(whole.all[0]).model_copy(update={"pauses": ()})}
-        )
-        == short.all[0]
-    )
+    roster = roster_use(whole.all[0]).model_copy(update={"pauses": ()})
+    assert whole.all[0].model_copy(update={"oneroster": roster, "uploads": {}}) == short.all[0]
+
+
+def test_the_example_explains_the_defaults_of_uploads_as_they_are() -> None:
+    uploads = load_districts(EXAMPLE).all[0].uploads
+    assert uploads["nwea_map"] == UploadUse()
+    assert uploads["staar"] == UploadUse(match_on="state_user_id")
 
 
 def test_an_installation_may_begin_without_districts(path: Path) -> None:
@@ -128,6 +133,67 @@ def test_a_pause_holds_on_its_first_and_last_day(
     assert (options.removal_percent, options.removal_floor) == (7.5, 5)
     assert options.encodings == ("windows-1252",)
     assert options.schools == {"0101": "First School"}
+
+
+UPLOADS = """\
+    uploads:
+      nwea_map:
+        match_on: state_user_id
+        edition: nwea_cdf_2020
+        encodings: []
+        removal_limit: {percent: 2.5}
+      adam: {enabled: false}
+"""
+
+
+def test_a_district_says_by_source_what_holds_for_its_uploads(path: Path) -> None:
+    grant = load(path, GOOD + UPLOADS).get("grant-county")
+    options = upload_options(grant, "nwea_map")
+    assert (options.match_on, options.edition) == ("state_user_id", "nwea_cdf_2020")
+    assert options.encodings == ()
+    assert (options.removal_percent, options.removal_floor) == (2.5, 5)
+    assert not upload_use(grant, "adam").enabled
+    assert upload_use(grant, "staar").enabled
+
+
+@pytest.mark.parametrize("source", [each.name for each in sources.ALL if each.is_uploaded])
+def test_uploads_need_no_entry(path: Path, source: str) -> None:
+    options = upload_options(load(path, GOOD).get("grant-county"), source)
+    assert (options.edition, options.match_on) == ("auto", "district_user_id")
+    assert options.encodings == ("windows-1252",)
+    assert (options.removal_percent, options.removal_floor) == (10, 5)
+    assert not options.first_sync_needs_approval
+    assert not options.removals_paused
+
+
+@pytest.mark.parametrize("source", [each.name for each in sources.ALL if each.is_uploaded])
+def test_every_edition_of_a_source_can_be_a_districts(path: Path, source: str) -> None:
+    for edition in ("auto", *(each.name for each in sources.source(source).editions)):
+        text = f"{GOOD}    uploads: {{{source}: {{edition: {edition}}}}}\n"
+        use = upload_use(load(path, text).get("grant-county"), source)
+        assert use.edition == edition
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "says"),
+    [
+        ("nwea_map:", "nwea:", 23, "known are nwea_map, act_aspire, staar, adam"),
+        ("nwea_map:", "oneroster:", 23, "not a source of uploads"),
+        ("nwea_cdf_2020", "nwea_cdf", 22, "'nwea_cdf': auto, nwea_cdf_2020, "),
+        ("nwea_cdf_2020", "staar_38_2026", 22, "nwea_map has no edition 'staar_38_2026'"),
+        ("state_user_id", "state_id", 24, "'state_user_id'"),
+        ("match_on:", "match_no:", 24, "did you mean match_on"),
+        ("percent: 2.5", "percent: 250", 27, "less than or equal to 100"),
+    ],
+)
+def test_what_is_wrong_with_uploads_is_named_with_what_is_allowed(
+    path: Path, old: str, new: str, line: int, says: str
+) -> None:
+    text = (GOOD + UPLOADS).replace(old, new, 1)
+    with pytest.raises(BadConfiguration) as caught:
+        load(path, text)
+    assert f"{path}, line {line}: " in str(caught.value)
+    assert says in str(caught.value)
 
 
 def test_an_accounts_password_is_read_when_the_account_is_asked_for(path: Path) -> None:
