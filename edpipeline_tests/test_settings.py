@@ -26,6 +26,7 @@ def test_without_any_variable_everything_is_kept_under_the_current_folder(tmp_pa
     assert settings.home == home
     assert settings.warehouse.get_secret_value() == f"duckdb://{home}/warehouse.duckdb"
     assert settings.landing == str(home / "landing")
+    assert settings.inbox == str(home / "inbox")
     assert settings.published == str(home / "published")
     assert settings.districts == home / "districts.yaml"
     assert settings.scratch is None
@@ -40,6 +41,7 @@ def test_the_sql_of_the_checkout_is_found() -> None:
 def test_another_home_takes_everything_with_it(tmp_path: Path) -> None:
     settings = load(home="elsewhere")
     assert settings.districts == tmp_path / "elsewhere" / "districts.yaml"
+    assert settings.inbox == str(tmp_path / "elsewhere" / "inbox")
     assert settings.warehouse.get_secret_value().startswith(f"duckdb://{tmp_path}/elsewhere/")
 
 
@@ -47,6 +49,7 @@ def test_each_variable_sets_what_it_names(tmp_path: Path) -> None:
     settings = load(
         warehouse="postgresql://me:hunter2@db/roster",
         landing="s3://bucket/landing",
+        inbox="s3://bucket/inbox",
         published="~/published",
         districts="d.yaml",
         sql="sql",
@@ -56,6 +59,7 @@ def test_each_variable_sets_what_it_names(tmp_path: Path) -> None:
     )
     assert settings.warehouse.get_secret_value() == "postgresql://me:hunter2@db/roster"
     assert settings.landing == "s3://bucket/landing"
+    assert settings.inbox == "s3://bucket/inbox"
     assert settings.published == str(Path.home() / "published")
     assert settings.districts == tmp_path / "d.yaml"
     assert settings.sql == tmp_path / "sql"
@@ -79,6 +83,7 @@ def test_nothing_that_shows_the_settings_shows_the_warehouses_password() -> None
         ("warehouse", "mysql://me:hunter2@db/roster", "duckdb:///absolute/path"),
         ("warehouse", "hunter2.duckdb", "duckdb:///absolute/path"),
         ("landing", "ftp://hunter2", "s3://bucket/prefix"),
+        ("inbox", "ftp://hunter2", "s3://bucket/prefix"),
         ("memory_limit", "hunter2", "512MB"),
         ("lock_seconds", "hunter2", "number"),
         ("lock_seconds", "-1", "greater than or equal to 0"),

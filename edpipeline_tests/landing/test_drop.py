@@ -53,9 +53,10 @@ def lander(tmp_path: Path) -> Lander:
         source: str = "oneroster",
         district_id: str = "lincoln",
         written: datetime = WRITTEN,
+        choices: dict[str, str] | None = None,
     ) -> Delivery:
         files = arrived(tmp_path, contents, written)
-        return land(store, district_id, source, day, files, at, "a test")
+        return land(store, district_id, source, day, files, at, "a test", choices)
 
     return land_contents
 
@@ -166,6 +167,40 @@ def test_a_delivery_recorded_without_its_files_has_the_times_of_its_drop(
     path.chmod(0o600)
     path.write_text(json.dumps(record))
     assert deliveries(folder_store, "lincoln", "oneroster") == [delivery]
+
+
+def test_what_was_chosen_is_kept_with_the_delivery(store: Store, lander: Lander) -> None:
+    chosen = {"edition": "nwea_cdf_2020", "match_on": "email"}
+    delivery = lander(store, FILES, choices=chosen)
+    chosen["match_on"] = "username"
+    [found] = deliveries(store, "lincoln", "oneroster")
+    assert found == delivery
+    assert found.choices == {"edition": "nwea_cdf_2020", "match_on": "email"}
+
+
+def test_the_same_bytes_with_other_choices_are_a_delivery_of_their_own(
+    folder_store: FolderStore, lander: Lander
+) -> None:
+    by_mail, by_id = {"match_on": "email"}, {"match_on": "state_user_id"}
+    hours = [NOON + timedelta(hours=n) for n in range(5)]
+    first = lander(folder_store, FILES, at=hours[0])
+    second = lander(folder_store, FILES, at=hours[1], choices=by_mail)
+    assert lander(folder_store, FILES, at=hours[2], choices=by_mail) == second
+    third = lander(folder_store, FILES, at=hours[3], choices=by_id)
+    back = lander(folder_store, FILES, at=hours[4], choices=by_mail)
+    assert {one.drop.drop_id for one in (first, second, third, back)} == {first.drop.drop_id}
+    assert deliveries(folder_store, "lincoln", "oneroster") == [first, second, third, back]
+    assert [one.choices for one in (first, second, third, back)] == [{}, by_mail, by_id, by_mail]
+
+
+def test_a_delivery_recorded_without_choices_has_none(
+    folder_store: FolderStore, lander: Lander
+) -> None:
+    delivery = lander(folder_store, FILES)
+    [path] = (folder_store.folder / "oneroster/lincoln/deliveries").rglob("*.json")
+    assert "choices" not in json.loads(path.read_text()), "as records were before there were any"
+    assert deliveries(folder_store, "lincoln", "oneroster") == [delivery]
+    assert delivery.choices == {}
 
 
 def test_bytes_that_come_back_after_others_on_a_day_are_delivered_anew(
