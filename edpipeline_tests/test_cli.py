@@ -25,6 +25,8 @@ from edpipeline_tests.home import PASSWORD, SECRET, Home, opened_home
 COMMANDS = [
     "check",
     "preview",
+    "upload",
+    "editions",
     "sync",
     "approve",
     "rebuild",
@@ -110,6 +112,12 @@ def first_sync(home: Home) -> str:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(command: str) -> None:
     assert len(run(command, "--help").output) > 200
+
+
+def test_the_readme_names_every_command_and_no_other() -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+    named = set(re.findall(r"^\| `edpipeline ([a-z]+)[^|]*` \|", readme, re.MULTILINE))
+    assert named == set(COMMANDS)
 
 
 def test_the_command_without_arguments_shows_what_there_is() -> None:

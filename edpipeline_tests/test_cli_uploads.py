@@ -26,6 +26,7 @@ PERSONAL = re.compile(r"FamilyS|given\.s|0001\d\d|90000001\d\d")
 """What stands in the rows of these tests, and must stand in no answer."""
 ON_NOBODY = {"percent": 0, "floor": 0}
 LOGIN_PAGE = b"<!DOCTYPE html>\n<html><head><title>Sign in</title></head></html>\n"
+README = Path(__file__).parents[1] / "README.md"
 TODAY = datetime.now(UTC).date()
 
 
@@ -102,6 +103,16 @@ def results(home: Home, where: str = "true") -> int:
     return int(found[0][0])
 
 
+def first_query() -> str:
+    """The query that the README gives for results."""
+    [block] = [
+        block
+        for block in re.findall(r"```sql\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+        if "fct_assessment_result" in block
+    ]
+    return str(block).rstrip().removesuffix(";")
+
+
 def drops(home: Home) -> list[str]:
     found = home.select(
         "select drop_id from ops.sync_history where source <> 'oneroster' order by sync_id"
@@ -145,6 +156,7 @@ def test_an_upload_is_loaded_at_once_and_told_of_by_history_and_report(
     assert home.select("select reject_reason from marts.rpt_unmatched_result") == [
         ("user_not_found",)
     ]
+    assert home.select(first_query())
 
     [drop] = drops(home)
     history = run("history", "--source", "nwea_map").output
@@ -263,6 +275,7 @@ def test_every_edition_is_listed_and_assumed_ones_are_marked() -> None:
         for edition in source.editions if source.is_uploaded else ():
             [line] = [each for each in listed.splitlines() if f"  {edition.name} " in each]
             assert ("(assumed layout)" in line) == edition.assumed
+            assert (f"`{edition.name}`" in README.read_text("utf-8")) == edition.assumed
     assert "staar" not in run("editions", "--source", "adam").output
 
 
@@ -395,4 +408,5 @@ def test_uploads_are_the_same_on_postgresql(
         run("upload", without_line(export, 3), *TO_MAP, "--now")
         assert "removals wait" in run("history", "--source", "nwea_map").output
         run("approve", drops(home)[-1], "--by", "Ada")
+        assert home.select(first_query())
         assert results(home) == 5

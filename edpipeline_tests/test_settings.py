@@ -1,4 +1,5 @@
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,12 @@ def test_without_any_variable_everything_is_kept_under_the_current_folder(tmp_pa
     assert settings.scratch is None
     assert (settings.memory_limit, settings.lock_seconds) == ("1GB", 60)
     assert not home.exists()
+
+
+def test_the_readme_names_every_setting_and_no_other() -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+    named = re.findall(r"^\| `EDPIPELINE_([A-Z_]+)` \|", readme, re.MULTILINE)
+    assert sorted(named) == sorted(name.upper() for name in Settings.model_fields)
 
 
 def test_the_sql_of_the_checkout_is_found() -> None:
