@@ -1,4 +1,4 @@
-"""`make bench`: district and large; `make bench ARGS=state` adds 40 million enrollments.
+"""`make bench`: district, large and results; `make bench ARGS=state`: 40 million enrollments.
 
 `ARGS="--no-postgres large"` and the like choose what runs. Prints a Markdown table.
 """
@@ -14,11 +14,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import measured
+from benchmarks import measured, results
 from edpipeline.sandbox import roster
 from edpipeline.sandbox.postgres_server import postgres_server
 
 SIZES = {"district": roster.DISTRICT, "large": roster.LARGE, "state": roster.STATE}
+RESULTS = {"map": 2_000_000, "staar": 1_000_000}
+"""Rows of a MAP export of 143 columns; lines of a STAAR file of fixed width."""
+PEER = "pandas in pieces, all text, no rule, to DuckDB"
 REPEATS = {"district": 3, "large": 3, "state": 1}
 
 
@@ -85,6 +88,33 @@ def postgres_rows(name: str, work: Path) -> list[list[str]]:
     ]
 
 
+def results_rows(which: str) -> list[list[str]]:
+    """The load of an export of results, beside the floor and what people use today."""
+    with tempfile.TemporaryDirectory(prefix="edpipeline-bench-") as folder:
+        work = Path(folder)
+        print(f"{which}: writing {RESULTS[which]:,} rows ...", file=sys.stderr, flush=True)
+        source, file = measured.EXPORTS[which]
+        if which == "map":
+            results.write_map(work / file, RESULTS[which])
+        else:
+            results.write_staar(work / file, RESULTS[which])
+            results.write_split(work / file, work / "staar-split.csv")
+        measured.land_results(work, which)
+        print(f"{which}: measuring ...", file=sys.stderr, flush=True)
+        floor = run("floor_results", work, 0, which)
+        (work / f"floor-{which}.duckdb").unlink()
+        ours = run("load_results", work, 0, which)
+        again = run("load_results", work, 1, which)
+        lines = [
+            row(source, "DuckDB bare typed CTAS (the floor)", floor, floor),
+            row(source, "first load, validated, history", ours, floor),
+            row(source, "the same file a day later", again, floor),
+        ]
+        if which == "map":
+            lines.append(row(source, PEER, run("peer_pandas", work, 0, which), floor))
+    return lines
+
+
 def row(size: str, what: str, found: Measurement, floor: Measurement) -> list[str]:
     """One line of the table."""
     ratio = found.seconds / floor.seconds
@@ -93,7 +123,8 @@ def row(size: str, what: str, found: Measurement, floor: Measurement) -> list[st
 
 def main(arguments: Sequence[str]) -> None:
     """Measure the sizes that are asked for and print the table."""
-    chosen = [name for name in SIZES if name in arguments] or ["district", "large"]
+    asked = [name for name in (*SIZES, "results") if name in arguments]
+    chosen = [name for name in asked or ("district", "large", "results") if name in SIZES]
     lines = []
     for name in chosen:
         print(f"{name}: writing two nights ...", file=sys.stderr, flush=True)
@@ -103,6 +134,8 @@ def main(arguments: Sequence[str]) -> None:
             if "--no-postgres" not in arguments and name != "state":
                 lines += postgres_rows(name, work)
             shutil.rmtree(work / "scratch", ignore_errors=True)
+    if not asked or "results" in asked:
+        lines += [line for which in RESULTS for line in results_rows(which)]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     print(f"{os.cpu_count()} cores, {memory:.0f} GiB of memory; medians; ratio to the floor\n")
     print("| size | what | seconds | ratio | peak MB |\n|---|---|---:|---:|---:|")

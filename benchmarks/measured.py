@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 import psycopg
 
+from benchmarks import results
 from edpipeline.landing import drop
 from edpipeline.landing.store import open_store
 from edpipeline.loading.options import LoadOptions
@@ -101,11 +102,66 @@ def floor_postgres(work: Path, night: int, url: str) -> None:
                     copy.write(block)
 
 
+EXPORTS = {"map": ("nwea_map", "map.csv"), "staar": ("staar", "staar.txt")}
+"""Source and file of each export of results."""
+
+
+def land_results(work: Path, which: str) -> None:
+    """Land an export on two days."""
+    name, file = EXPORTS[which]
+    store = open_store(str(work / "landing"))
+    now = datetime.now(UTC)
+    arrived = [drop.Arrived(file, work / file, now)]
+    for night in (0, 1):
+        drop.land(store, DISTRICT, name, first_day(night), arrived, now, "benchmark")
+
+
+def peer_pandas(work: Path, _: int, which: str) -> None:
+    """What a hand-written script does: pandas reads text in pieces and appends it to a table."""
+    import pandas
+
+    with duckdb.connect(str(work / "peer.duckdb")) as connection:
+        pieces = pandas.read_csv(work / EXPORTS[which][1], dtype=str, chunksize=100_000)
+        for number, piece in enumerate(pieces):
+            verb = "create table results as" if number == 0 else "insert into results"
+            connection.register("piece", piece)
+            connection.execute(f"{verb} select * from piece")
+
+
+def floor_results(work: Path, _: int, which: str) -> None:
+    """DuckDB's bare typed load of an export; of fixed width, of the same already split."""
+    if which == "map":
+        table, names = source("nwea_map").table("nwea_map"), results.map_names()
+        file, days = "map.csv", "%m/%d/%Y"
+    else:
+        table, names = source("staar").table("staar"), results.staar_names()
+        file, days = "staar-split.csv", "%m%d%Y"
+    results.floor(work / file, work / f"floor-{which}.duckdb", table, names, days)
+
+
+def load_results(work: Path, night: int, which: str) -> None:
+    """Our load of an export, from landing."""
+    name, _ = EXPORTS[which]
+    warehouse = open_warehouse(f"duckdb://{work}/warehouse-{which}.duckdb")
+    prepare(warehouse, [source(name)], SQL)
+    options = LoadOptions(
+        encodings=("windows-1252",), first_sync_needs_approval=False, match_on="state_user_id"
+    )
+    store = open_store(str(work / "landing"))
+    sync = Sync(store, warehouse, source(name), DISTRICT, options, scratch=work / "scratch")
+    report = sync.load_day(first_day(night))
+    if not report.applied or report.files[0].rejected:
+        raise SystemExit(f"the load was not applied whole: {report.message}")
+
+
 MEASURED: dict[str, Callable[..., None]] = {
     "floor_duckdb": floor_duckdb,
     "load_duckdb": load_duckdb,
     "floor_postgres": floor_postgres,
     "load_postgres": load_postgres,
+    "floor_results": floor_results,
+    "load_results": load_results,
+    "peer_pandas": peer_pandas,
 }
 
 

@@ -9,7 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from edpipeline.reading.dialect import BOM, ENCODINGS, PIECE, Dialect
 
@@ -175,18 +177,67 @@ def _split_fast(
 ) -> pl.DataFrame | None:
     """All lines at once, or None when any of them may be malformed.
 
-    polars refuses a long row but pads a short one in silence; a row too many commas here cannot
-    make up for one too few there, so an exact count of commas proves every width.
+    polars refuses a long row but pads a short one in silence; a row too many separators here
+    cannot make up for one too few there, so their exact count proves every width.
     """
-    if dialect.quoted and b'"' in data:
-        return None
-    if data.count(dialect.separator.encode()) != (width - 1) * rows or b"\x00" in data:
+    quoted = dialect.quoted and b'"' in data
+    separators = (
+        _separators_outside_quotes(data, eol, dialect.separator)
+        if quoted
+        else data.count(dialect.separator.encode())
+    )
+    if separators != (width - 1) * rows or b"\x00" in data:
         return None
     try:
-        frame = _read_csv(data, _names(width), eol, dialect.separator)
+        frame = _read_csv(
+            data, _names(width), eol, dialect.separator, quote='"' if quoted else None
+        )
     except pl.exceptions.PolarsError:
         return None
+    if quoted:
+        frame = frame.with_columns(pl.when(pl.all() != "").then(pl.all()))
     return frame if frame.height == rows else None
+
+
+def _separators_outside_quotes(data: bytes, eol: str, separator: str) -> int | None:
+    """How many there are; None where quotes are not as they should be.
+
+    A quote opens at the beginning of a field and closes at its end; two of them inside of a
+    quoted field stand for one, which is the same as closing and opening again.
+    """
+    signs = np.frombuffer(data, dtype=np.uint8)
+    quote, end, between = ord('"'), ord(eol), ord(separator)
+    quotes = np.flatnonzero(signs == quote)
+    if quotes.size % 2:
+        return None
+    # Where every value is in quotes, one sign stands between a closing and an opening one.
+    closing, opening = quotes[1:-1:2], quotes[2::2]
+    beside = signs[closing + 1]
+    apart = opening - closing
+    ends = int(np.count_nonzero(beside[apart == 2] == end))
+    starts_and_ends = quotes[0] == 0 and quotes[-1] == signs.size - 1 - data.endswith(eol.encode())
+    if starts_and_ends and (apart <= 2).all():
+        separators = int(np.count_nonzero(beside[apart == 2] == between))
+        known = ends + separators + int(np.count_nonzero(apart == 1))
+        every_end = data.count(eol.encode()) - data.endswith(eol.encode())
+        return separators if known == apart.size and ends == every_end else None
+    return _separators_in_part_quoted(signs, quotes, end, between)
+
+
+def _separators_in_part_quoted(
+    signs: NDArray[np.uint8], quotes: NDArray[np.int64], end: int, between: int
+) -> int | None:
+    """The same where some values are in quotes and others are not."""
+    opening, closing = quotes[::2], quotes[1::2]
+    before = signs[opening[opening > 0] - 1]
+    after = signs[closing[closing + 1 < signs.size] + 1]
+    for beside in (before, after):
+        if not ((beside == between) | (beside == end) | (beside == ord('"'))).all():
+            return None
+    inside = np.bitwise_xor.accumulate((signs == ord('"')).view(np.uint8)).view(np.bool_)
+    if (inside & (signs == end)).any():
+        return None
+    return int(np.count_nonzero((signs == between) & ~inside))
 
 
 def _bare(text: pl.Expr, dialect: Dialect) -> pl.Expr:

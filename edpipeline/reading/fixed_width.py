@@ -21,7 +21,7 @@ Place = tuple[int, int]
 
 
 def split(
-    lines: pl.Series, numbers: pl.Series, places: Sequence[Place], length: int
+    lines: pl.Series, numbers: pl.Series, places: Sequence[Place], length: int, is_ascii: bool
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Values by place (start and end in characters, from 0, end excluded).
 
@@ -35,16 +35,25 @@ def split(
     bad = found.filter(unreadable).select("line", _code().alias("code"), "text")
     if bad.height:
         found = found.filter(~unreadable)
-    is_exact = found.select((pl.col("off") == 0).all()).item()
-    values = []
-    for name, (start, end) in enumerate(places):
-        value = text.str.slice(start, end - start).str.strip_chars()
-        filled = value != ""
-        if not is_exact and end > length * TRUSTED:
-            filled &= pl.col("off") == 0
-        values.append(pl.when(filled).then(value).alias(str(name)))
+    values = found.select(_value(place, is_ascii).alias(str(n)) for n, place in enumerate(places))
+    filled = pl.all() != ""
+    values = values.with_columns(pl.when(filled).then(pl.all()))
+    if (found["off"] != 0).any():
+        doubtful = [str(n) for n, (_, end) in enumerate(places) if end > length * TRUSTED]
+        whole = found["off"] == 0
+        values = values.with_columns(pl.when(whole).then(pl.col(doubtful)))
     noted = pl.when(pl.col("off") != 0).then(pl.lit("record_length")).alias(NOTED)
-    return found.select("line", *values, noted), bad.cast(UNREADABLE)  # type: ignore[arg-type]
+    told = found.select("line", noted)
+    return pl.concat([told, values], how="horizontal"), bad.cast(UNREADABLE)  # type: ignore[arg-type]
+
+
+def _value(place: Place, is_ascii: bool) -> pl.Expr:
+    """Of ASCII a character is a byte, and bytes are found at once."""
+    start, end = place
+    text = pl.col("text")
+    if is_ascii:
+        return text.cast(pl.Binary).bin.slice(start, end - start).cast(pl.String).str.strip_chars()
+    return text.str.slice(start, end - start).str.strip_chars()
 
 
 def _code() -> pl.Expr:

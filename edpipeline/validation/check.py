@@ -242,7 +242,8 @@ class _Pass:
     ) -> tuple[pl.DataFrame, pl.DataFrame]:
         if self.places:
             length = self.task.edition.record_length
-            return fixed_width.split(lines, numbers, self.places, length)
+            is_ascii = piece.data.isascii()
+            return fixed_width.split(lines, numbers, self.places, length, is_ascii)
         dialect = self.task.dialect
         return delimited.split(piece, lines, numbers, self.width, dialect, whole, self.least_fields)
 

@@ -204,6 +204,7 @@ def test_an_edition_that_nobody_chose_is_told_with_its_reason(uploads):
     district = uploads("nwea_map")
     report = district.upload(sample("nwea_map", MAP))
     assert report.edition == "nwea_cdf_2020"
+    assert "edition_told" in codes(district, "warning")
     told = district.query(
         "select message from ops.rejected_rows where district_id = $district"
         " and code = 'edition_told'"
