@@ -1,15 +1,19 @@
 """The things that are measured, each run in a process of its own so that its memory is its own."""
 
+import csv
 import json
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import psycopg
+from pydantic import create_model
 
 from benchmarks import results
 from edpipeline.landing import drop
@@ -116,27 +120,65 @@ def land_results(work: Path, which: str) -> None:
         drop.land(store, DISTRICT, name, first_day(night), arrived, now, "benchmark")
 
 
-def peer_pandas(work: Path, _: int, which: str) -> None:
-    """What a hand-written script does: pandas reads text in pieces and appends it to a table."""
-    import pandas
+def peer_rejects(work: Path, _: int, which: str) -> None:
+    """DuckDB with `store_rejects`: types alone, no rule, no key, no history."""
+    table, names, file, days = _floor_of(which)
+    target = work / f"rejects-{which}.duckdb"
+    results.floor(work / file, target, table, names, days, ", store_rejects = true")
+    target.unlink()
 
-    with duckdb.connect(str(work / "peer.duckdb")) as connection:
-        pieces = pandas.read_csv(work / EXPORTS[which][1], dtype=str, chunksize=100_000)
-        for number, piece in enumerate(pieces):
-            verb = "create table results as" if number == 0 else "insert into results"
-            connection.register("piece", piece)
-            connection.execute(f"{verb} select * from piece")
+
+PEER_ROWS = 50_000
+"""So many rows are enough to time what works row by row."""
+
+
+def peer_rows(work: Path, _: int, which: str) -> None:
+    """A hand-written script: csv, a pydantic model for each row, executemany; the first rows."""
+    table, names, file, _days = _floor_of(which)
+    numbers = {column.name for column in table.columns if column.kind == "number"}
+    fields: dict[str, Any] = {
+        column: (float | None if column in numbers else str | None, None)
+        for column in names.values()
+    }
+    model = create_model("Result", **fields)
+    with duckdb.connect() as connection, (work / file).open(newline="") as lines:
+        columns = ", ".join(
+            f"{column} {'double' if column in numbers else 'varchar'}" for column in fields
+        )
+        connection.execute(f"create table results ({columns})")
+        marks = ", ".join("?" * len(fields))
+        rows = csv.DictReader(lines)
+        for batch in batched(islice(rows, PEER_ROWS), 1000):
+            checked = [
+                tuple(
+                    model.model_validate(
+                        {names[header]: value or None for header, value in each.items()}
+                    )
+                    .model_dump()
+                    .values()
+                )
+                for each in batch
+            ]
+            connection.executemany(f"insert into results values ({marks})", checked)
+
+
+def batched(rows: Iterator[dict[str, str]], size: int) -> Iterator[list[dict[str, str]]]:
+    """Rows in lists of at most so many."""
+    while batch := list(islice(rows, size)):
+        yield batch
 
 
 def floor_results(work: Path, _: int, which: str) -> None:
     """DuckDB's bare typed load of an export; of fixed width, of the same already split."""
-    if which == "map":
-        table, names = source("nwea_map").table("nwea_map"), results.map_names()
-        file, days = "map.csv", "%m/%d/%Y"
-    else:
-        table, names = source("staar").table("staar"), results.staar_names()
-        file, days = "staar-split.csv", "%m%d%Y"
+    table, names, file, days = _floor_of(which)
     results.floor(work / file, work / f"floor-{which}.duckdb", table, names, days)
+
+
+def _floor_of(which: str) -> tuple[Table, dict[str, str], str, str]:
+    """Table, columns by header, file and form of dates of an export as CSV."""
+    if which == "map":
+        return source("nwea_map").table("nwea_map"), results.map_names(), "map.csv", "%m/%d/%Y"
+    return source("staar").table("staar"), results.staar_names(), "staar-split.csv", "%m%d%Y"
 
 
 def load_results(work: Path, night: int, which: str) -> None:
@@ -161,7 +203,8 @@ MEASURED: dict[str, Callable[..., None]] = {
     "load_postgres": load_postgres,
     "floor_results": floor_results,
     "load_results": load_results,
-    "peer_pandas": peer_pandas,
+    "peer_rejects": peer_rejects,
+    "peer_rows": peer_rows,
 }
 
 

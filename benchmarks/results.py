@@ -98,7 +98,9 @@ def write_split(path: Path, target: Path) -> None:
             frame.write_csv(out, include_header=False)
 
 
-def floor(path: Path, target: Path, table: Table, names: dict[str, str], days: str) -> None:
+def floor(
+    path: Path, target: Path, table: Table, names: dict[str, str], days: str, options: str = ""
+) -> None:
     """DuckDB's bare typed CREATE TABLE AS SELECT; `names` are columns by header, `days` is how
     dates are written."""
     kinds = {column.name: column.sql_type for column in table.columns}
@@ -108,7 +110,7 @@ def floor(path: Path, target: Path, table: Table, names: dict[str, str], days: s
     with duckdb.connect(str(target)) as connection:
         connection.execute(
             f"create table results as select * from read_csv('{path}', header = true, delim = ',',"
-            f" quote = '\"', dateformat = '{days}', columns = {{{columns}}}, nullstr = '')"
+            f" quote = '\"', dateformat = '{days}', columns = {{{columns}}}, nullstr = ''{options})"
         )
 
 
