@@ -26,8 +26,6 @@ READY_WITHIN = timedelta(hours=24)
 SOON = timedelta(minutes=15)
 LOOK_BACK = timedelta(days=7)
 """An upload that is older was told of long ago."""
-FILE_NAME = "file_name"
-"""Stands with the choices of a delivery: what its sender called the file."""
 
 
 @dataclass(frozen=True)
@@ -95,9 +93,7 @@ def waiting(
     known = {source.name: source for source in sources.ALL if source.is_uploaded}
     districts = {district.id: district for district in pipeline.districts.all}
     return [
-        replace(
-            one, whole=one.whole and (bool(one.folder) or _is_named_for(known[one.source], one))
-        )
+        one if one.folder or _is_named_for(known[one.source], one) else replace(one, whole=False)
         for one in found
         if one.source in known
         and one.district_id in districts
@@ -128,7 +124,7 @@ def land(pipeline: Pipeline, upload: Upload, at: datetime) -> Delivery:
             arrived,
             at,
             origin,
-            {**upload.choices, FILE_NAME: upload.files[0].name},
+            upload.choices,
         )
     inbox.clear(pipeline.inbox, upload)
     return delivery

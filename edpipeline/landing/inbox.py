@@ -29,7 +29,7 @@ from edpipeline.landing.store import FolderStore, open_store, plain_disk_errors
 CHOICES = "choices.json"
 INSTANT = re.compile(r"\d{8}T\d{12}Z")
 SUFFIXES = (".csv", ".tsv", ".txt", ".zip")
-"""Kinds of files that keep their suffix when they land."""
+"""Kinds of files that are uploaded."""
 STILL = timedelta(seconds=60)
 """A file laid by hand is taken when it was last written so long ago."""
 
@@ -144,8 +144,9 @@ class FolderPlace:
         target = self.folder / path
         with plain_disk_errors(target.parent):
             target.unlink(missing_ok=True)
-            if INSTANT.fullmatch(target.parent.name) and not any(target.parent.iterdir()):
-                target.parent.rmdir()
+            folder = target.parent
+            if INSTANT.fullmatch(folder.name) and folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
 
     def describe(self) -> str:
         """The folder."""
@@ -214,7 +215,7 @@ def uploads(
         in_folder = len(rest) == 2 and INSTANT.fullmatch(rest[0])
         if in_folder or len(rest) == 1:
             folder = "/".join(steps[:3]) if in_folder else ""
-            found.setdefault((*steps[:2], folder or entry.path), []).append(entry)
+            found.setdefault((steps[0], steps[1], folder or entry.path), []).append(entry)
     listed = [
         _upload(place, district_id, of_source, entries, now - still, scratch)
         for (district_id, of_source, _), entries in found.items()
@@ -277,22 +278,22 @@ def hand_over(
 
 
 def fetched(place: Place, upload: Upload, scratch: Path) -> list[Arrived]:
-    """Copies of an upload's files, named after the source; raises NotFound where one is gone.
-
-    What a file is called in landing is repeated by messages and reports.
-    """
+    """Copies of an upload's files; raises NotFound where one is gone."""
     arrived: list[Arrived] = []
     for number, entry in enumerate(upload.files, 1):
-        name = upload.source if number == 1 else f"{upload.source}-{number}"
         target = scratch / f"{number}-upload"
         place.fetch(entry.path, target)
-        arrived.append(Arrived(name + _suffix(entry.name), target, entry.modified_at))
+        arrived.append(Arrived(_name(entry, upload.source, number), target, entry.modified_at))
     return arrived
 
 
-def _suffix(name: str) -> str:
-    suffix = PurePosixPath(name).suffix.casefold()
-    return suffix if suffix in SUFFIXES else ".txt"
+def _name(entry: Entry, source: str, number: int) -> str:
+    """What the file is called in landing: as its sender called it, where that is a plain name."""
+    try:
+        return checked_name(entry.name)
+    except BadDelivery:
+        suffix = PurePosixPath(entry.name).suffix.casefold()
+        return f"{source}-{number}{suffix if suffix in SUFFIXES else '.txt'}"
 
 
 def clear(place: Place, upload: Upload) -> None:

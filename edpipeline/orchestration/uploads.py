@@ -3,30 +3,48 @@ that nothing laid there is forgotten.
 
 One run takes everything that waits for one district and source; each upload is a delivery of its
 own, with its own line in the history.
+
+People name files, some after a student. Landing and warehouse keep these names; Dagster, which
+anybody who runs things may look into, gets none of them.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 
 from edpipeline import uploading
-from edpipeline.errors import NotFound
+from edpipeline.errors import BadDelivery, EdpipelineError, NotFound
 from edpipeline.landing import drop as landing
 from edpipeline.landing import inbox
-from edpipeline.landing.drop import Delivery
+from edpipeline.landing.drop import Delivery, shown, stored_name
+from edpipeline.landing.inbox import Upload
+from edpipeline.loading.report import SyncReport
 from edpipeline.model import Source
 from edpipeline.orchestration import checks, metadata
 from edpipeline.orchestration.alerts import alert
 from edpipeline.orchestration.assets import Run, refuse
-from edpipeline.orchestration.partitions import DISTRICTS, by_day_and_district, decided
-from edpipeline.orchestration.runs import limit_pool, request
+from edpipeline.orchestration.partitions import (
+    DISTRICTS,
+    by_day_and_district,
+    decided,
+    partition_key,
+)
+from edpipeline.orchestration.runs import job_name, limit_pool, request
+from edpipeline.orchestration.schedules import PARTITION_TAG, UNFINISHED
 from edpipeline.orchestration.steps import WAREHOUSE_POOL, Event, Job, OpenPipeline
+from edpipeline.validation.codes import CODES
 
 TICK_SECONDS = 30
 READY = "ready_within_24_hours"
 CHECK_HOURLY = "17 * * * *"
+STUCK = timedelta(hours=2)
+"""A run that was asked for so long ago and has not ended is not waited for."""
+THE_FILE = "the file"
+"""What an uploaded file is called here."""
 Clock = Callable[[], datetime]
 
 
@@ -71,29 +89,110 @@ class _UploadRun(Run):
 
     def sync(self, key: str, district_id: str, day: date) -> Iterator[Event]:
         """Land what waits, if the day is today, and load the day's uploads."""
-        now = now_in_utc()
-        if self.pipeline.delivery_day(district_id, now, self.source.name) == day:
-            for upload in uploading.waiting(self.pipeline, now, self.still):
-                mine = (upload.district_id, upload.source) == (district_id, self.source.name)
-                if mine and upload.whole:
-                    arrived = uploading.land(self.pipeline, upload, now_in_utc())
-                    yield self.landed(arrived, "arrived")
-        name = self.source.name
-        landed = landing.deliveries(self.pipeline.store, district_id, name, day, day)
-        if not landed:
-            raise NotFound("nothing was uploaded on this day")
-        yield from self._load(key, landed[-1])
+        name, now = self.source.name, now_in_utc()
+        waiting = [
+            upload
+            for upload in uploading.waiting(self.pipeline, now, self.still, name)
+            if upload.district_id == district_id and upload.whole
+        ]
+        names = [entry.name for upload in waiting for entry in upload.files]
+        with _nameless(names):
+            is_today = self.pipeline.delivery_day(district_id, now, name) == day
+            if is_today:
+                yield from self._land(key, waiting)
+            landed = landing.deliveries(self.pipeline.store, district_id, name, day, day)
+            names += [file.name for delivery in landed for file in delivery.drop.files]
+            if landed:
+                yield from self._load(key, landed)
+            elif waiting and not is_today:
+                self.context.log.info(f"{key}: the day is over; what waits is asked for anew")
+            else:
+                raise NotFound("nothing was uploaded on this day")
 
-    def _load(self, key: str, delivery: Delivery) -> Iterator[Event]:
-        reports = uploading.load(self.pipeline, delivery)
+    def _land(self, key: str, waiting: Sequence[Upload]) -> Iterator[Event]:
+        for upload in waiting:
+            try:
+                arrived = uploading.land(self.pipeline, upload, now_in_utc())
+            except NotFound as gone:
+                self.context.log.warning(f"{key}: {gone}")
+            else:
+                yield self.landed(arrived, "arrived")
+
+    def _load(self, key: str, landed: Sequence[Delivery]) -> Iterator[Event]:
+        drops = {delivery.drop.drop_id: delivery for delivery in landed}
+        reports = uploading.load(self.pipeline, landed[-1])
+        refused = []
         for report in reports:
-            yield self.became(report)
-            yield checks.matched(self.source, key, report)
-            yield from self.of_tables(key, report)
-        for report in reports:
-            refuse(report)
-            words = alert(report)
-            self.context.log.info(f"{report.district_id}, {report.day}: {words}")
+            named = self._named(report, drops[report.drop_id])
+            yield self.became(named)
+            if named.applied:
+                yield checks.matched(self.source, key, named)
+            yield from self.of_tables(key, named)
+            try:
+                refuse(named)
+            except BadDelivery as error:
+                refused.append(f"drop {named.drop_id}: {error}")
+            else:
+                self.context.log.info(f"{key}: {alert(named)}")
+        if refused:
+            others = len(reports) - len(refused)
+            also = [f"Other uploads of the day that were loaded: {others}."] if others else []
+            raise BadDelivery("\n".join([*refused, *also]))
+
+    def _named(self, report: SyncReport, delivery: Delivery) -> SyncReport:
+        """The report with names of ours. What is said of a zip that is refused may name any of its
+        files: there, only what the codes mean is said."""
+        names = {file.name: THE_FILE for file in delivery.drop.files}
+        zipped = any(name.casefold().endswith(".zip") for name in names)
+        if zipped:
+            names |= {f.file_name: f"{THE_FILE} of {f.table_name}" for f in report.files}
+        means = self._meanings(report) if zipped and report.status == "refused" else None
+        return replace(
+            report,
+            message=_without(report.message, names) if means is None else means,
+            files=tuple(replace(f, file_name=names.get(f.file_name, "")) for f in report.files),
+        )
+
+    def _meanings(self, report: SyncReport) -> str:
+        with self.pipeline.warehouse.transaction() as session:
+            found = session.rows(
+                "select distinct code from ops.rejected_rows where sync_id = $sync_id"
+                " and line is null and severity = 'error' order by code",
+                sync_id=report.sync_id,
+            )
+        codes = [CODES[code] for (code,) in found]
+        return " ".join(f"{code.meaning} {code.remedy}" for code in codes)
+
+    def _looked_up(self, report: SyncReport) -> tuple[dict[str, int], dict[str, list[str]]]:
+        """Here the report's message says why its files were refused."""
+        rows, problems = super()._looked_up(report)
+        return rows, {file.file_name: [report.message] for file in report.files if problems}
+
+    def _settled_before(self) -> dict[str, SyncReport]:
+        """Nothing: the report of one upload does not say what became of the others."""
+        return {}
+
+
+def _without(text: str, names: Mapping[str, str]) -> str:
+    """A text in which names of files, in every form that messages have them in, are replaced."""
+    forms = {
+        form: words
+        for name, words in names.items()
+        for form in (name, shown(name), stored_name(1, name).partition("-")[2])
+    }
+    for form in sorted(forms, key=len, reverse=True):
+        text = text.replace(form, forms[form])
+    return text
+
+
+@contextmanager
+def _nameless(names: Sequence[str]) -> Iterator[None]:
+    """Errors do without the names that stand in `names` by then."""
+    try:
+        yield
+    except EdpipelineError as error:
+        words = _without(str(error), dict.fromkeys(names, THE_FILE))
+        raise type(error)(words) from None
 
 
 def inbox_sensor(
@@ -118,29 +217,25 @@ def inbox_sensor(
     def uploads(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         pipeline, now = open_pipeline(), clock()
         limit_pool(context.instance, pipeline.settings)
-        found = [
-            one for one in uploading.waiting(pipeline, now, still) if one.source == source.name
-        ]
-        ready: dict[str, list[str]] = {}
+        found = uploading.waiting(pipeline, now, still, source.name)
+        ready: dict[str, list[Upload]] = {}
         for one in found:
             if one.whole:
-                ready.setdefault(one.district_id, []).extend(
-                    f"{file.path} {file.modified_at:%Y%m%dT%H%M%S%f}" for file in one.files
-                )
+                ready.setdefault(one.district_id, []).append(one)
         known = context.instance.get_dynamic_partitions(str(DISTRICTS.name))
         new = sorted(set(ready) - set(known))
+        days = {each: pipeline.delivery_day(each, now, source.name) for each in ready}
+        running = _running(context.instance, source, now) if ready else ()
         # What still lies there an hour later was not taken: it is asked for again.
         requests = [
-            request(
-                source,
-                district_id,
-                pipeline.delivery_day(district_id, now, source.name),
-                f"{now:%Y%m%dT%H} {' '.join(sorted(files))}",
-            )
-            for district_id, files in ready.items()
+            request(source, each, days[each], f"{now:%Y%m%dT%H} {_digest(uploads)}")
+            for each, uploads in ready.items()
+            if str(partition_key(each, days[each])) not in running
         ]
         waits = len(found) - sum(one.whole for one in found)
-        idle = f"{waits} uploads may still be written" if waits else "nothing was uploaded"
+        idle = "what was uploaded is being loaded" if ready else "nothing was uploaded"
+        if waits:
+            idle += f"; {waits} files are not taken, because they may still be written"
         return dg.SensorResult(
             run_requests=requests,
             skip_reason=None if requests else idle,
@@ -148,6 +243,20 @@ def inbox_sensor(
         )
 
     return uploads
+
+
+def _digest(uploads: Sequence[Upload]) -> str:
+    """The same for the same files. Dagster keeps it, so it does not show how files are called."""
+    seen = sorted(f"{f.path} {f.size} {f.modified_at}" for one in uploads for f in one.files)
+    return hashlib.sha256("\n".join(seen).encode()).hexdigest()[:16]
+
+
+def _running(instance: dg.DagsterInstance, source: Source, now: datetime) -> set[str]:
+    """Partitions that a run which has not ended yet loads."""
+    filters = dg.RunsFilter(
+        job_name=job_name(source), statuses=list(UNFINISHED), created_after=now - STUCK
+    )
+    return {run.tags.get(PARTITION_TAG, "") for run in instance.get_runs(filters)}
 
 
 def unloaded_schedule(
@@ -168,11 +277,13 @@ def unloaded_schedule(
     def ready(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
         pipeline, now = open_pipeline(), context.scheduled_execution_time
         days = uploading.unloaded(pipeline, source.name, now)
+        running = _running(context.instance, source, now) if days else ()
         requests = [
             request(source, district_id, day, f"unloaded {now:%Y%m%dT%H}")
             for district_id, day in days
+            if str(partition_key(district_id, day)) not in running
         ]
-        return requests or dg.SkipReason("every upload that landed is loaded")
+        return requests or dg.SkipReason("every upload that landed is loaded, or being loaded")
 
     return ready
 
@@ -187,7 +298,7 @@ def ready_check(source: Source, open_pipeline: OpenPipeline) -> dg.AssetChecksDe
     )
     def ready_within_24_hours() -> dg.AssetCheckResult:
         pipeline = open_pipeline()
-        late = [one for one in uploading.late(pipeline, now_in_utc()) if one.source == source.name]
+        late = uploading.late(pipeline, now_in_utc(), source.name)
         told = "; ".join(f"{one.district_id} since {one.since:%Y-%m-%d %H:%M} UTC" for one in late)
         return dg.AssetCheckResult(
             passed=not late,
