@@ -246,13 +246,13 @@ class District:
         return sorted((row[0] if len(row) == 1 else row for row in found), key=repr)
 
     def history(self, name: str) -> list[tuple[Any, ...]]:
-        """Every version of every row; `row_hash` alone may differ between ways to one state."""
+        """Every version of every row, without what the loader remembers (`row_hash`, `warned`)."""
         with self.warehouse.transaction() as session:
             return self._history(session, name)
 
     def _history(self, session: Session, name: str) -> list[tuple[Any, ...]]:
         columns = [column.name for column in ONEROSTER.table(name).stored_columns]
-        columns += ["valid_from", "valid_to", "warned", "drop_id", "line"]
+        columns += ["valid_from", "valid_to", "drop_id", "line"]
         found = session.rows(
             f"select {', '.join(columns)} from roster.{name} where district_id = $district",
             district=self.district_id,

@@ -15,8 +15,16 @@ HISTORY_COLUMNS = {
         "date",
         "Delivery day on which it stopped holding (exclusive); null while it holds.",
     ),
-    "row_hash": ("bigint", "Hash of the row's text as last delivered; recognises unchanged rows."),
-    "warned": ("boolean", "True while the row has warnings and is looked at in each delivery."),
+    "row_hash": (
+        "bigint",
+        "Hash of the row's text as last read. What the loader remembers to recognise unchanged"
+        " rows by, and no part of the record: it may differ after days were loaded again.",
+    ),
+    "warned": (
+        "boolean",
+        "True while the row is looked at in each delivery, because it had warnings when it was"
+        " last read; remembered as row_hash is.",
+    ),
     "drop_id": ("varchar", "Drop that first delivered this version."),
     "line": ("bigint", "Line in that drop's file; the header is line 1."),
 }

@@ -135,7 +135,7 @@ class Uploads:
         with self.warehouse.transaction() as session:
             for table in self.source.tables:
                 names = [column.name for column in table.stored_columns]
-                names += ["valid_from", "valid_to", "warned", "drop_id", "line"]
+                names += ["valid_from", "valid_to", "drop_id", "line"]
                 found[table.name] = sorted(
                     session.rows(
                         f"select {', '.join(names)} from {table.full_name}"
