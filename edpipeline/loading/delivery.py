@@ -91,7 +91,7 @@ def open_delivery(
     findings += [FileFinding(code, text) for code, text in plan.findings if code not in beside]
     if source.is_uploaded:
         findings += [FileFinding(each.code, str(each)) for each in looked.problems.values()]
-    if any(code == "unknown_layout" for code, _ in plan.findings):
+    if any(code in ("unknown_layout", "not_oneroster") for code, _ in plan.findings):
         findings += _of_another_source(heads, source)
     name = plan.edition if plan.edition != "auto" else source.editions[0].name
     edition = source.edition(name)
