@@ -22,6 +22,7 @@ REMOVALS_WITHIN_LIMIT = "removals_within_limit"
 ON_TIME = "delivery_on_time"
 APPROVED = "first_sync_approved"
 MATCHED = "students_matched"
+USABLE = "uploads_usable"
 
 REFERENCE_CODES = "reference_"
 """How the codes of references that do not resolve begin."""
@@ -43,8 +44,8 @@ OF_LANDING: Mapping[str, tuple[str, bool]] = {
     APPROVED: ("The first sync of a district waits until a person approves it.", False),
 }
 
-
 OF_UPLOADS: Mapping[str, tuple[str, bool]] = {
+    USABLE: ("Every upload of the day could be used; one that is refused changes nothing.", True),
     MATCHED: ("At least half of the ids in the file are those of students.", False),
 }
 """What is checked of uploads instead."""
@@ -107,6 +108,22 @@ def matched(source: Source, key: str, report: SyncReport) -> dg.AssetCheckEvalua
     return _landing_check(source, key, MATCHED, not poor, poor or words, metadata=rates)
 
 
+def usable(
+    source: Source, key: str, uploads: int, refused: Sequence[str]
+) -> dg.AssetCheckEvaluation:
+    """Whether all uploads that were loaded now could be used; `refused` says of each why not."""
+    words = "\n".join(refused) or f"{uploads:,} could be used"
+    return _landing_check(
+        source,
+        key,
+        USABLE,
+        not refused,
+        words,
+        dg.AssetCheckSeverity.ERROR,
+        _numbers({"uploads": uploads, "refused": len(refused)}),
+    )
+
+
 def on_time(
     source: Source, key: str, delivery: Delivery, closes: datetime
 ) -> dg.AssetCheckEvaluation:
@@ -161,7 +178,7 @@ def of_file(
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """The checks of one file; `problems` say why it was refused, where it was."""
     outcomes = {
-        LAYOUT: _layout(report, file, problems),
+        LAYOUT: _layout(source, report, file, problems),
         ROWS_RECONCILE: _reconciled(file),
         REFERENCES: _references(file),
         REMOVALS_WITHIN_LIMIT: Outcome(
@@ -184,9 +201,12 @@ def of_file(
         )
 
 
-def _layout(report: SyncReport, file: FileReport, problems: Sequence[str]) -> Outcome:
+def _layout(
+    source: Source, report: SyncReport, file: FileReport, problems: Sequence[str]
+) -> Outcome:
     if file.status != "kept":
-        return Outcome(True, file.dialect)
+        read_as = f"{report.edition}: " if source.is_uploaded else ""
+        return Outcome(True, read_as + file.dialect)
     if report.status == "refused" and not problems:
         return Outcome(True, f"{file.dialect}; refused together with the delivery")
     return Outcome(False, " ".join(problems) or "it could not be used; the table is as it was")

@@ -32,10 +32,10 @@ def landing_spec(source: Source) -> dg.AssetSpec:
     return dg.AssetSpec(
         landing_key(source),
         description=(
-            f"{source.title}: what a district delivered on a day, as it came (`{names}`),"
-            f" {'uploaded' if source.is_uploaded else 'fetched by SFTP'} and never altered after."
-            " The same bytes are the same drop.\n\n"
-            f"[Layouts]({source.docs})" + _editions(source)
+            f"{source.title}: what a district"
+            f" {'uploaded' if source.is_uploaded else 'delivered'} on a day, as it came"
+            f" (`{names}`){'' if source.is_uploaded else ', fetched by SFTP'} and never altered"
+            " after. The same bytes are the same drop.\n\n" + _layouts(source)
         ),
         group_name=source.name,
         owners=[source.owner],
@@ -45,24 +45,28 @@ def landing_spec(source: Source) -> dg.AssetSpec:
     )
 
 
-def _editions(source: Source) -> str:
-    """The editions of uploads, assumed ones marked."""
+def _layouts(source: Source) -> str:
+    """Where the layouts are described; of uploads, which there are, assumed ones marked."""
     if not source.is_uploaded:
-        return ""
+        return f"[Layouts]({source.docs})"
     listed = "".join(f"\n- `{edition.name}`: {edition.label}" for edition in source.editions)
-    return f"\n\nEditions:\n{listed}"
+    return (
+        f"Handed over by `edpipeline upload --source {source.name}`, or laid into the inbox."
+        f" Exported from [the vendor's site]({source.docs}) as one of these editions:\n{listed}"
+    )
 
 
 def table_spec(source: Source, table: Table) -> dg.AssetSpec:
     """The asset of a history table; those that no edition needs stand in a group of their own."""
     needed = {name for edition in source.editions for name in edition.needed}
     columns = columns_of(table)
+    file = table.file if source.is_uploaded else f"`{table.file}`"
     classes = {column.name: column.personal for column in table.stored_columns}
     return dg.AssetSpec(
         table_key(table),
         deps=[landing_key(source)],
         description=(
-            f"{_sentence(table.grain)} From `{table.file}`, with its history: a version holds from"
+            f"{_sentence(table.grain)} From {file}, with its history: a version holds from"
             f" `valid_from` until before `valid_to`. `{table.schema}.current_{table.name}` shows"
             " the rows that hold now."
         ),
@@ -155,6 +159,7 @@ def of_landing(delivery: Delivery, source: Source, place: str, news: str) -> Met
         "origin": delivery.origin,
         "files": len(drop.files),
         "bytes": sum(file.size for file in drop.files),
+        **{f"chosen {name}": value for name, value in sorted(delivery.choices.items())},
         "dagster/uri": f"{place}/{source.name}/{drop.district_id}/drops/{drop.drop_id}",
     }
 
@@ -163,6 +168,7 @@ def of_report(report: SyncReport) -> Metadata:
     """What became of a delivery, file by file."""
     return {
         "status": report.status,
+        "edition": report.edition,
         "drop_id": report.drop_id,
         "report": dg.MetadataValue.md(report.markdown()),
     }
@@ -177,6 +183,7 @@ def of_table(file: FileReport, report: SyncReport, rows_now: int | None, place: 
         **rows,
         **counts,
         "status": report.status,
+        "edition": report.edition,
         "drop_id": report.drop_id,
         "warehouse": place,
         "report": dg.MetadataValue.md(own.markdown()),

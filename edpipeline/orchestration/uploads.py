@@ -134,6 +134,7 @@ class _UploadRun(Run):
                 refused.append(f"drop {named.drop_id}: {error}")
             else:
                 self.context.log.info(f"{key}: {alert(named)}")
+        yield checks.usable(self.source, key, len(reports), refused)
         if refused:
             others = len(reports) - len(refused)
             also = [f"Other uploads of the day that were loaded: {others}."] if others else []
@@ -303,7 +304,9 @@ def ready_check(source: Source, open_pipeline: OpenPipeline) -> dg.AssetChecksDe
         return dg.AssetCheckResult(
             passed=not late,
             severity=dg.AssetCheckSeverity.ERROR,
-            description=f"not loaded: {told}" if late else "every upload is loaded",
+            description=f"not loaded: {told}"
+            if late
+            else "every upload is loaded, or refused with its reason",
             metadata={"late": len(late)},
         )
 

@@ -158,7 +158,8 @@ class District:
     def ready(self) -> dg.AssetCheckEvaluation:
         """The check of every hour, of this source."""
         result = self.at_work.job("uploads_ready").execute_in_process(
-            instance=self.at_work.instance
+            instance=self.at_work.instance,
+            op_selection=["landing__nwea_map_ready_within_24_hours"],
         )
         assert result.success
         return checks(result)["landing/nwea_map/ready_within_24_hours"]
@@ -229,6 +230,7 @@ def test_a_file_that_is_handed_over_is_landed_loaded_shown_and_read_by_the_marts
     told = checks(result)
     assert {name: one.passed for name, one in told.items()} == {
         "landing/nwea_map/students_matched": True,
+        "landing/nwea_map/uploads_usable": True,
         "assessments/nwea_map/layout": True,
         "assessments/nwea_map/rows_reconcile": True,
         "assessments/nwea_map/removals_within_limit": True,
@@ -256,6 +258,10 @@ def test_what_was_chosen_with_an_upload_holds_for_it(district: District) -> None
     district.hand_over(edition="nwea_cdf_2015")
     result = district.take()
     assert "this is NWEA MAP" in failure(result)
+    landed = materializations(result)["landing/nwea_map"].metadata
+    assert landed["chosen edition"].value == "nwea_cdf_2015"
+    [delivery] = landing.deliveries(district.pipeline().store, district.id, MAP.name)
+    assert delivery.choices == {"edition": "nwea_cdf_2015"}
     assert [report.status for report in district.reports()] == ["refused"]
 
 
@@ -364,6 +370,9 @@ def test_an_upload_that_is_refused_fails_the_run_and_the_other_one_is_loaded(
     assert "Other uploads of the day that were loaded: 1" in said
     assert len(district.state()) > 0
     assert district.left() == []
+    usable = checks(result)["landing/nwea_map/uploads_usable"]
+    assert (usable.passed, usable.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert "TestRITScore" in str(usable.description)
     assert canaries_in(log_of(district.at_work, result)) == []
     assert district.unloaded() == []
 
@@ -543,7 +552,6 @@ def test_a_warehouse_that_stays_locked_fails_the_run_for_now(
     ("name", "content"),
     [
         (ACCENTED, SAMPLE),
-        (ACCENTED, NO_RIT),
         ("canary\u200bfeatherstone-0417.csv", b""),
         (NAME.replace(".csv", ".ZIP"), b"PK\x03\x04 no zip"),
         ("results.zip", zipped({NAME: NO_RIT, f"other {NAME}": b"a,b\n1,2\n"})),
