@@ -13,16 +13,30 @@
 -- first_test_date: Day of the earliest result, where the files say it.
 -- last_test_date: Day of the latest result, where the files say it.
 -- result_count: Results of the test as a whole, scored or not, without those that were deleted.
-with tests as (
+
+-- Not from assessments.results: the marts below have computed it already.
+with results as (
     select
         r.district_id, r.assessment_code, r.source_system, r.assessment_name, r.subject, r.course,
-        r.scale_score, r.test_date,
+        r.scale_score, r.test_date, r.delivered_on, r.source_record_id, r.is_deleted
+    from marts.fct_assessment_result r
+    where r.objective_code = 'overall'
+    union all
+    select
+        u.district_id, u.assessment_code, u.source_system, u.assessment_name, u.subject, u.course,
+        u.scale_score, u.test_date, u.delivered_on, u.source_record_id, u.is_deleted
+    from marts.rpt_unmatched_result u
+),
+tests as (
+    select
+        district_id, assessment_code, source_system, assessment_name, subject, course,
+        scale_score, test_date,
         row_number() over (
-            partition by r.district_id, r.source_system, r.assessment_code, r.subject, r.course
-            order by r.test_date desc nulls last, r.delivered_on desc, r.source_record_id
+            partition by district_id, source_system, assessment_code, subject, course
+            order by test_date desc nulls last, delivered_on desc, source_record_id
         ) as recency
-    from assessments.results r
-    where r.objective_code = 'overall' and not r.is_deleted
+    from results
+    where not is_deleted
 )
 select
     t.district_id,

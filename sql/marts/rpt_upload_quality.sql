@@ -37,18 +37,23 @@ files as (
     where f.table_name like 'assessments.%'
     group by f.district_id, f.sync_id
 ),
+-- Not from assessments.results: the marts below have computed it already.
+results as (
+    select r.district_id, r.source_system, r.drop_id, r.match_field, 1 as matched
+    from marts.fct_assessment_result r
+    where r.objective_code = 'overall'
+    union all
+    select u.district_id, u.source_system, u.drop_id, u.match_field, 0
+    from marts.rpt_unmatched_result u
+),
 counted as (
     select
-        r.district_id, r.source_system, r.drop_id,
-        min(r.match_field) as match_field,
+        district_id, source_system, drop_id,
+        min(match_field) as match_field,
         count(*) as result_count,
-        count(b.student_id) as matched_count
-    from assessments.results r
-    join marts.bridge_result_student b
-        on b.district_id = r.district_id and b.match_field = r.match_field
-        and b.match_value = coalesce(r.match_value, '')
-    where r.objective_code = 'overall'
-    group by r.district_id, r.source_system, r.drop_id
+        cast(sum(matched) as bigint) as matched_count
+    from results
+    group by district_id, source_system, drop_id
 ),
 rates as (
     select
