@@ -184,6 +184,9 @@ def _refill(
         # It takes one row in 200 to be the first of its window, and would loop over the rest:
         # 26 s for 23,000 students, where hash joins take half a second.
         session.run("set local enable_nestloop = off")
+        # Nor may it merge on the columns that happen to be sorted, and filter by the others: ids of
+        # 40,000 students against as many results are 1.6 billion pairs.
+        session.run("set local enable_mergejoin = off")
     rows: dict[str, int] = {}
     for mart in found:
         columns = ", ".join(mart.columns)
