@@ -85,11 +85,12 @@ def test_what_watches_runs_without_being_switched_on(definitions: dg.Definitions
     repository = definitions.get_repository_def()
     sensors = {s.name: s.default_status.value for s in repository.sensor_defs}
     schedules = {s.name: s.default_status.value for s in repository.schedule_defs}
-    uploaded = {f"{source.name}_inbox" for source in ALL if source.is_uploaded}
+    uploaded = [source.name for source in ALL if source.is_uploaded]
     assert len(uploaded) > 3
-    named = {"oneroster_deliveries", "marts_follow", *uploaded}
-    assert sensors == dict.fromkeys(named, "RUNNING")
-    assert schedules == {"oneroster_windows": "RUNNING"}
+    inboxes = [f"{name}_inbox" for name in uploaded]
+    unloaded = [f"{name}_unloaded" for name in uploaded]
+    assert sensors == dict.fromkeys(["oneroster_deliveries", "marts_follow", *inboxes], "RUNNING")
+    assert schedules == dict.fromkeys(["oneroster_windows", "uploads_ready", *unloaded], "RUNNING")
 
 
 @pytest.mark.parametrize("source", ALL, ids=lambda source: source.name)
