@@ -227,12 +227,14 @@ class Inbox:
 
 @dataclass(frozen=True)
 class Head:
-    """What is known of a file before its layout: its first line."""
+    """What is known of a file before its layout: its first lines."""
 
     names: tuple[str, ...] = ()
     """The line split at commas, trimmed; empty where the file cannot be read."""
     text: str = ""
     """The line as it stands."""
+    first_row: str = ""
+    """The line after it, as it stands; data of a student, so for no message."""
 
 
 @dataclass(frozen=True)

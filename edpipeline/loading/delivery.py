@@ -81,7 +81,10 @@ def open_delivery(
     looked = _Looked(paths=_unpacked(paths, scratch, findings))
     for name, path in looked.paths.items():
         _look(name, path, options, looked)
-    heads = {name: Head(header.names, header.text) for name, header in looked.headers.items()}
+    heads = {
+        name: Head(header.names, header.text, header.first_row)
+        for name, header in looked.headers.items()
+    }
     heads |= dict.fromkeys(looked.problems, Head())
     manifest = next((n for n in looked.paths if n.casefold() == MANIFEST), None)
     text = looked.paths[manifest].read_bytes().decode("utf-8-sig", "replace") if manifest else None

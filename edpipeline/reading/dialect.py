@@ -71,6 +71,8 @@ class Header:
     offset: int
     text: str = ""
     """The line as it stands."""
+    first_row: str = ""
+    """The line after it."""
 
 
 def read_dialect(path: Path, name: str, allowed_encodings: Sequence[str] = ()) -> Dialect:
@@ -120,7 +122,9 @@ def read_header(path: Path, name: str, dialect: Dialect) -> Header:
         raise Unreadable("no_header", f"{name} has a blank first line: put the header there", 1)
     names = split_line(text, ",", dialect.quoted)
     offset = dialect.start + len(line) + (len(dialect.line_end) if end >= 0 else 0)
-    return Header(tuple(names), offset, text)
+    below = b"" if end < 0 else raw[end + len(dialect.line_end) :]
+    first_row = below.split(dialect.line_end.encode(), 1)[0]
+    return Header(tuple(names), offset, text, first_row.decode(ENCODINGS[dialect.encoding], "replace"))
 
 
 def split_line(text: str, separator: str, quoted: bool = True) -> list[str]:

@@ -8,6 +8,7 @@ letters and digits alone; one with a `*` stands for any number of headers of tha
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -132,6 +133,20 @@ def _match_fields(
 def placed(fields: Sequence[LayoutField]) -> list[LayoutField]:
     """The fields whose place in a line is known; the others are further names of theirs."""
     return [field for field in fields if field.end]
+
+
+def in_places(names: Sequence[str], fields: Sequence[LayoutField]) -> bool:
+    """Whether the columns of a file may be taken in the layout's order: there are as many, and no
+    name that stands for one column stands where the layout has another."""
+    order = [field.column for field in placed(fields)]
+    if len(names) != len(order):
+        return False
+    targets = {normal(field.header): field.column for field in fields if field.column}
+    plain = [normal(name) for name in names]
+    known = {name for name, times in Counter(plain).items() if times == 1 and name in targets}
+    return all(
+        targets[name] == column for name, column in zip(plain, order, strict=True) if name in known
+    )
 
 
 def by_place(table: Table, edition: Edition) -> Layout:

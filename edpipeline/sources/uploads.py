@@ -8,9 +8,9 @@ why is said; a file that fits another edition better than the one a person chose
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from edpipeline.model import Edition, Head, Mode, Plan, PlannedFile, Planner
+from edpipeline.model import Edition, Head, LayoutField, Mode, Plan, PlannedFile, Planner
 from edpipeline.reading.dialect import split_line
-from edpipeline.reading.layout import missing_headers, placed, share_in_common
+from edpipeline.reading.layout import in_places, missing_headers, placed, share_in_common
 
 AUTO = "auto"
 FITS = 0.3
@@ -104,12 +104,23 @@ def _fits(head: Head, edition: Edition, tells: Tells) -> Iterator[Fit]:
         for table, fields in edition.headers.items():
             share = share_in_common(names, fields)
             # Of a layout whose places are known the order is surer than names, which drift.
-            in_order = bool(length) and len(names) == len(placed(fields))
+            in_order = bool(length) and in_places(names, fields)
+            in_order = in_order and tells(_as_fixed(head.first_row, separator, fields), edition)
             if share >= FITS:
                 missing = () if in_order else tuple(missing_headers(names, fields))
                 yield Fit(edition, table, separator, share, missing, in_order, len(names))
             elif in_order:
                 yield Fit(edition, table, separator, 0.0, (), in_order, len(names))
+
+
+def _as_fixed(row: str, separator: str, fields: Sequence[LayoutField]) -> str:
+    """The values of a row at the places that they have in lines of fixed width."""
+    values = split_line(row, separator)
+    sizes = [(field.end - field.start, value) for field, value in zip(placed(fields), values)]
+    return "".join(
+        value.zfill(size)[:size] if value.isdigit() else value.ljust(size)[:size]
+        for size, value in sizes
+    )
 
 
 def _edition(

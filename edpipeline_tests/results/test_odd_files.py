@@ -1,0 +1,138 @@
+"""Exports as other makers and districts have them: columns in another order, commas where they do
+not belong, files beside the results. Nothing is taken for what it is not.
+"""
+
+import csv
+import io
+import random
+
+import pytest
+
+from edpipeline import sources
+from edpipeline_tests.results.uploads import sample, table_of, wide_csv
+
+MAP = "nwea_cdf_2020.csv"
+
+
+def codes(district, severity="error"):
+    return {
+        row["code"]
+        for row in district.query(
+            "select code from ops.rejected_rows where district_id = $district"
+            f" and severity = '{severity}'"
+        )
+    }
+
+
+def rows_of(content):
+    """Header and rows of a CSV, its short rows filled up."""
+    header, *rows = csv.reader(io.StringIO(content.decode("utf-8-sig")))
+    return header, [row + [""] * (len(header) - len(row)) for row in rows]
+
+
+def written(header, rows, separator=","):
+    out = io.StringIO()
+    csv.writer(out, delimiter=separator, lineterminator="\n").writerows([header, *rows])
+    return out.getvalue().encode()
+
+
+def changed(content, **values):
+    """The file with the same value in all rows of some columns."""
+    header, rows = rows_of(content)
+    for name, value in values.items():
+        at = header.index(name)
+        rows = [[*row[:at], value, *row[at + 1 :]] for row in rows]
+    return written(header, rows)
+
+
+# Wide files of the state, whose layouts know the place of every column.
+
+OVERALL = "subject, grade_tested, score_status, scale_score, performance_level, match_value"
+WIDE = {"staar_38_2023": "staar", "staar_eoc_2025": "staar_eoc", "staar_38_alt2_2024": "staar"}
+
+
+def wide(edition):
+    records = table_of(sample("staar", f"{edition}.csv").decode())
+    found = sources.source("staar").edition(edition)
+    return rows_of(wide_csv(found, WIDE[edition], records))
+
+
+def shuffled(header, rows):
+    order = random.Random(3).sample(range(len(header)), len(header))
+    return [header[n] for n in order], [[row[n] for n in order] for row in rows]
+
+
+def one_column_gone_and_one_added(header, rows):
+    at = next(n for n, name in enumerate(header) if "blank" in name.casefold())
+    return (
+        [*header[:at], *header[at + 1 :], "Notes"],
+        [[*row[:at], *row[at + 1 :], "tutored"] for row in rows],
+    )
+
+
+@pytest.mark.parametrize("change", [shuffled, one_column_gone_and_one_added])
+@pytest.mark.parametrize("edition", WIDE)
+def test_columns_that_moved_are_found_by_their_names(uploads, edition, change):
+    header, rows = wide(edition)
+    district, other = uploads("staar"), uploads("staar")
+    district.upload(written(header, rows))
+    report = other.upload(written(*change(header, rows)))
+    assert report.edition == edition
+    assert district.results(OVERALL) == other.results(OVERALL)
+
+
+def test_columns_of_unknown_names_are_taken_in_the_layout_s_order(uploads):
+    header, rows = wide("staar_38_2023")
+    district, other = uploads("staar"), uploads("staar")
+    district.upload(written(header, rows))
+    report = other.upload(written([f"V{n}" for n in range(len(header))], rows))
+    assert report.edition == "staar_38_2023"
+    assert district.results(OVERALL) == other.results(OVERALL)
+
+
+def test_a_file_that_only_has_as_many_columns_as_a_layout_is_refused(uploads):
+    district = uploads("staar")
+    header, rows = wide("staar_38_2023")
+    report = district.upload(written([f"V{n}" for n in range(272)], [["17"] * 272] * 2))
+    assert report.status == "refused"
+    assert codes(district) == {"unknown_layout"}
+
+
+# Separators.
+
+
+def test_a_comma_in_an_unquoted_value_does_not_shift_the_row(uploads):
+    """Its row is one value too long, and what stands at its end is blank."""
+    header, rows = rows_of(sample("nwea_map", MAP))
+    at = header.index("Goal1Name")
+    lines = [",".join(header), *(",".join(row) for row in rows)]
+    lines[2] = ",".join([*rows[1][:at], "Number, Operations", *rows[1][at + 1 :]])
+    district = uploads("nwea_map")
+    (file,) = district.upload("\n".join([*lines, ""]).encode()).files
+    assert (file.read, file.accepted) == (len(rows), len(rows) - 1)
+    assert file.rejected_by_code == {"row_too_long": 1}
+
+
+def test_separators_at_the_end_of_every_row_are_no_matter(uploads):
+    header, rows = rows_of(sample("nwea_map", MAP))
+    lines = [",".join(header), *(",".join(row) + ",," for row in rows)]
+    district = uploads("nwea_map")
+    (file,) = district.upload("\n".join([*lines, ""]).encode()).files
+    assert (file.read, file.accepted) == (len(rows), len(rows))
+    assert file.warnings_by_code["row_padded"] == len(rows)
+
+
+def test_a_comprehensive_file_with_tabs_keeps_its_test_ids(uploads):
+    header, rows = rows_of(sample("nwea_map", MAP))
+    district = uploads("nwea_map")
+    report = district.upload(written(header, rows, "\t"))
+    assert report.edition == "nwea_cdf_2020"
+    assert report.files[0].accepted == len(rows)
+
+
+@pytest.mark.parametrize(("separator", "called"), [(";", "semicolons"), ("|", "vertical bars")])
+def test_other_separators_are_named(uploads, separator, called):
+    header, rows = rows_of(sample("nwea_map", MAP))
+    report = uploads("nwea_map").upload(written(header, rows, separator))
+    assert report.status == "refused"
+    assert f"separated by {called}" in report.message
