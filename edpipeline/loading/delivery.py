@@ -12,7 +12,7 @@ from edpipeline import sources
 from edpipeline.errors import BadDelivery
 from edpipeline.landing import archive
 from edpipeline.loading.options import LoadOptions
-from edpipeline.model import Edition, Head, Mode, PlannedFile, Source, Table
+from edpipeline.model import Edition, Head, Mode, Plan, PlannedFile, Source, Table
 from edpipeline.reading.dialect import (
     Dialect,
     Header,
@@ -93,7 +93,7 @@ def open_delivery(
     beside = {"not_oneroster"} if any(f.code == "unsafe_archive" for f in findings) else set()
     findings += [FileFinding(code, text) for code, text in plan.findings if code not in beside]
     if source.is_uploaded:
-        findings += [FileFinding(each.code, str(each)) for each in looked.problems.values()]
+        findings += _of_unreadable(looked, source, plan)
     if any(code in ("unknown_layout", "not_oneroster") for code, _ in plan.findings):
         findings += _of_another_source(heads, source)
     name = plan.edition if plan.edition != "auto" else source.editions[0].name
@@ -157,6 +157,19 @@ def _look(name: str, path: Path, options: LoadOptions, looked: _Looked) -> None:
         looked.headers[name] = read_header(path, name, dialect)
     except Unreadable as problem:
         looked.problems[name] = problem
+
+
+def _of_unreadable(looked: _Looked, source: Source, plan: Plan) -> list[FileFinding]:
+    """What cannot be read refuses an upload, unless it only lies beside the results, as programs
+    and instructions do in a vendor's zip."""
+    has_results = any(file.table == source.tables[0].name for file in plan.files)
+    called = " ".join(table.file.casefold() for table in source.tables)
+    return [
+        FileFinding("unknown_file", f"{problem} (it was left; the results were found without it)")
+        if has_results and name.casefold() not in called
+        else FileFinding(problem.code, str(problem))
+        for name, problem in looked.problems.items()
+    ]
 
 
 def _of_another_source(heads: Mapping[str, Head], source: Source) -> list[FileFinding]:

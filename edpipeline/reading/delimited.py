@@ -102,7 +102,7 @@ def split(
         return (frame if least is None else frame.with_columns(_not_noted())), nothing
     noted = None
     if least is not None:
-        lines, noted = _fitted(lines, width, least, dialect)
+        lines, noted = _fitted(piece, lines, width, least, dialect)
     codes = _line_codes(lines, width, dialect)
     good = codes.is_null()
     bad = pl.DataFrame({"line": numbers, "code": codes, "text": lines}, UNREADABLE).filter(~good)
@@ -250,9 +250,13 @@ def _fields(text: pl.Expr, dialect: Dialect) -> pl.Expr:
 
 
 def _fitted(
-    lines: pl.Series, width: int, least: int, dialect: Dialect
+    piece: Piece, lines: pl.Series, width: int, least: int, dialect: Dialect
 ) -> tuple[pl.Series, pl.Series]:
-    """Lines whose blank ends are made to fit the width, and `row_padded` where they were."""
+    """Lines whose blank ends are made to fit the width, and `row_padded` where they were.
+
+    A blank end is taken off where the piece's lines have it: in a single one it may as well be the
+    value before the end that is one too many, and what comes after that is shifted.
+    """
     text = pl.col("text")
     fields = _fields(_bare(text, dialect), dialect)
     found = lines.to_frame("text").with_columns(fields.alias("fields"))
@@ -260,6 +264,8 @@ def _fitted(
     cut = text.str.strip_chars_end(dialect.separator)
     over = pl.col("fields") > width
     blank_end = over & (_fields(_bare(cut, dialect), dialect) <= width)
+    if found.select(blank_end.any()).item():
+        blank_end &= pl.col("fields") == _usual_fields(piece, dialect)
     if not found.select((short | blank_end).any()).item():
         return lines, pl.Series(NOTED, [None], dtype=pl.String).extend_constant(
             None, lines.len() - 1
@@ -272,6 +278,14 @@ def _fitted(
         pl.when(short | blank_end).then(pl.lit("row_padded")).alias(NOTED),
     )
     return fitted["text"], fitted[NOTED]
+
+
+def _usual_fields(piece: Piece, dialect: Dialect) -> int:
+    """How many fields most lines of a piece have; 0 where there is no such number."""
+    lines = piece.lines.to_frame("text").filter(pl.col("text") != "")
+    counts = lines.select(fields=_fields(_bare(pl.col("text"), dialect), dialect))["fields"]
+    often = counts.value_counts(sort=True).row(0)
+    return int(often[0]) if often[1] > 1 and counts.len() < 2 * often[1] else 0
 
 
 def _line_codes(lines: pl.Series, width: int, dialect: Dialect) -> pl.Series:

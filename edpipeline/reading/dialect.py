@@ -117,14 +117,15 @@ def read_header(path: Path, name: str, dialect: Dialect) -> Header:
             "no_header", f"{name} has no line end near its start: it is no table with a header", 1
         )
     line = raw if end < 0 else raw[:end]
-    text = line.decode(ENCODINGS[dialect.encoding])
+    codec = ENCODINGS[dialect.encoding]
+    text = line.decode(codec)
     if not text.strip():
         raise Unreadable("no_header", f"{name} has a blank first line: put the header there", 1)
     names = split_line(text, ",", dialect.quoted)
     offset = dialect.start + len(line) + (len(dialect.line_end) if end >= 0 else 0)
     below = b"" if end < 0 else raw[end + len(dialect.line_end) :]
-    first_row = below.split(dialect.line_end.encode(), 1)[0]
-    return Header(tuple(names), offset, text, first_row.decode(ENCODINGS[dialect.encoding], "replace"))
+    first_row = below.split(dialect.line_end.encode(), 1)[0].decode(codec, "replace")
+    return Header(tuple(names), offset, text, first_row)
 
 
 def split_line(text: str, separator: str, quoted: bool = True) -> list[str]:

@@ -20,6 +20,8 @@ CLEARLY = 0.05
 SHORTER = 0.01
 """By so much of its length a line of fixed width may differ from its layout."""
 
+OTHER_SEPARATORS = {";": "semicolons", "|": "vertical bars"}
+
 Findings = list[tuple[str, str]]
 Tells = Callable[[str, Edition], bool]
 """Whether a line of fixed width is of an edition, by what it says itself."""
@@ -116,10 +118,10 @@ def _fits(head: Head, edition: Edition, tells: Tells) -> Iterator[Fit]:
 def _as_fixed(row: str, separator: str, fields: Sequence[LayoutField]) -> str:
     """The values of a row at the places that they have in lines of fixed width."""
     values = split_line(row, separator)
-    sizes = [(field.end - field.start, value) for field, value in zip(placed(fields), values)]
+    sizes = (field.end - field.start for field in placed(fields))
     return "".join(
         value.zfill(size)[:size] if value.isdigit() else value.ljust(size)[:size]
-        for size, value in sizes
+        for size, value in zip(sizes, values, strict=False)
     )
 
 
@@ -183,6 +185,9 @@ def _next_best(best: Fit, fits: Mapping[str, Sequence[Fit]]) -> str:
 def _unknown(heads: Mapping[str, Head], best: Fit | None) -> str:
     names = ", ".join(sorted(heads)) or "no file"
     if best is None:
+        for mark, called in OTHER_SEPARATORS.items():
+            if any(head.text.count(mark) > head.text.count(",") + 1 for head in heads.values()):
+                return f"{names}: the first line is separated by {called}: export it with commas"
         return f"{names}: the first line is no header of a layout that is known"
     return (
         f"{names}: nearest to {best.edition.label}, but lacks {', '.join(best.missing[:20])}."

@@ -9,7 +9,7 @@ import random
 import pytest
 
 from edpipeline import sources
-from edpipeline_tests.results.uploads import sample, table_of, wide_csv
+from edpipeline_tests.results.uploads import sample, table_of, wide_csv, zipped
 
 MAP = "nwea_cdf_2020.csv"
 
@@ -92,7 +92,6 @@ def test_columns_of_unknown_names_are_taken_in_the_layout_s_order(uploads):
 
 def test_a_file_that_only_has_as_many_columns_as_a_layout_is_refused(uploads):
     district = uploads("staar")
-    header, rows = wide("staar_38_2023")
     report = district.upload(written([f"V{n}" for n in range(272)], [["17"] * 272] * 2))
     assert report.status == "refused"
     assert codes(district) == {"unknown_layout"}
@@ -104,20 +103,19 @@ def test_a_file_that_only_has_as_many_columns_as_a_layout_is_refused(uploads):
 def test_a_comma_in_an_unquoted_value_does_not_shift_the_row(uploads):
     """Its row is one value too long, and what stands at its end is blank."""
     header, rows = rows_of(sample("nwea_map", MAP))
-    at = header.index("Goal1Name")
-    lines = [",".join(header), *(",".join(row) for row in rows)]
-    lines[2] = ",".join([*rows[1][:at], "Number, Operations", *rows[1][at + 1 :]])
+    rows[1][header.index("Goal1Name")] = "Number Operations"
+    content = written(header, rows).replace(b"Number Operations", b"Number, Operations")
     district = uploads("nwea_map")
-    (file,) = district.upload("\n".join([*lines, ""]).encode()).files
+    (file,) = district.upload(content).files
     assert (file.read, file.accepted) == (len(rows), len(rows) - 1)
     assert file.rejected_by_code == {"row_too_long": 1}
 
 
 def test_separators_at_the_end_of_every_row_are_no_matter(uploads):
     header, rows = rows_of(sample("nwea_map", MAP))
-    lines = [",".join(header), *(",".join(row) + ",," for row in rows)]
+    top, *lines = written(header, rows).decode().splitlines()
     district = uploads("nwea_map")
-    (file,) = district.upload("\n".join([*lines, ""]).encode()).files
+    (file,) = district.upload("\n".join([top, *(f"{line},," for line in lines), ""]).encode()).files
     assert (file.read, file.accepted) == (len(rows), len(rows))
     assert file.warnings_by_code["row_padded"] == len(rows)
 
@@ -136,3 +134,38 @@ def test_other_separators_are_named(uploads, separator, called):
     report = uploads("nwea_map").upload(written(header, rows, separator))
     assert report.status == "refused"
     assert f"separated by {called}" in report.message
+
+
+# What lies beside the results in a zip.
+
+
+def comprehensive(**others):
+    return {
+        name: sample("nwea_map", f"variants/cdf_zip/{name}")
+        for name in ("AssessmentResults.csv", "StudentsBySchool.csv")
+    } | others
+
+
+BESIDE = {
+    "ProgramAssignments.csv": b"",
+    "guide.pdf": b"%PDF-1.4",
+    "ReadMe.txt": b"Files of your district",
+    "__MACOSX/._AssessmentResults.csv": b"\x00\x05\x16\x07",
+}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_what_lies_beside_the_results_in_a_zip_is_left(uploads, name):
+    district = uploads("nwea_map")
+    report = district.upload(zipped(comprehensive(**{name: BESIDE[name]})), "export.zip")
+    assert report.status == "loaded", report.message
+    assert [file.rejected for file in report.files] == [0, 0]
+    assert ("unknown_file" in codes(district, "warning")) == (not name.startswith("__MACOSX"))
+
+
+@pytest.mark.parametrize("name", ["AssessmentResults.csv", "StudentsBySchool.csv"])
+def test_results_and_grades_of_a_zip_must_be_readable(uploads, name):
+    district = uploads("nwea_map")
+    report = district.upload(zipped(comprehensive(**{name: b""})), "export.zip")
+    assert report.status == "refused"
+    assert f"{name} is empty" in report.message
