@@ -21,7 +21,8 @@ dev: setup ## the same behind the Dagster UI
 	$(BIN)/edpipeline sandbox dev $(ARGS)
 
 test: setup ## every test, on DuckDB and on PostgreSQL
-	$(PYTHON) -m pytest --numprocesses auto --dist loadscope $(ARGS)
+	$(PYTHON) -m pytest --numprocesses auto --dist loadscope --no-loadscope-reorder \
+	  $(ARGS)
 
 check: setup ## style, types and what Dagster would load
 	$(BIN)/ruff check

@@ -32,6 +32,22 @@ FOREIGN_SETTINGS = (
     "ALL_PROXY",
 )
 
+LONGEST = {
+    name: position
+    for position, name in enumerate(
+        (
+            "test_laws.py",
+            "test_evening.py",
+            "test_bad_days.py",
+            "test_sync.py",
+            "test_compare.py",
+            "test_cli.py",
+            "test_publish.py",
+            "test_sql.py",
+        )
+    )
+}
+
 MEMORY = Path("/dev/shm")
 ENOUGH_BYTES = 6 * 2**30
 
@@ -61,6 +77,11 @@ def _has_room(memory: Path) -> bool:
         and not os.statvfs(memory).f_flag & os.ST_NOEXEC  # PostgreSQL is copied there to run
         and min(shutil.disk_usage(memory).free, psutil.virtual_memory().available) >= ENOUGH_BYTES
     )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let modules that take long come first, so that no core waits for another at the end."""
+    items.sort(key=lambda item: LONGEST.get(item.path.name, len(LONGEST)))
 
 
 @pytest.fixture(scope="session", autouse=True)
