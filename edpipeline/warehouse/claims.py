@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edpipeline.errors import BadConfiguration
 from edpipeline.warehouse.engine import Session, Warehouse
-from edpipeline.warehouse.marts import narrowed, tables_read
+from edpipeline.warehouse.narrowing import narrowed, tables_read
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,15 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import get_args
 
 from edpipeline.errors import BadConfiguration, NotFound
 from edpipeline.model import Personal
+from edpipeline.warehouse import results
 from edpipeline.warehouse.engine import Session, Warehouse
+from edpipeline.warehouse.narrowing import narrowed, tables_read
 
 SCHEMA = "marts"
 COLUMN_LINE = re.compile(r"([a-z][a-z_0-9]*): (.+)")
@@ -53,7 +54,8 @@ class Mart:
 
     def of_district(self) -> str:
         """The SELECT with every input narrowed to the district of the parameter `$district`."""
-        return narrowed(self.sql, self.depends_on, f"sql/marts/{self.name}.sql")
+        computed = {results.UNITED: results.OF_DISTRICT}
+        return narrowed(self.sql, self.depends_on, f"sql/marts/{self.name}.sql", computed)
 
 
 def marts(sql_folder: Path) -> list[Mart]:
@@ -127,39 +129,6 @@ def _personal(described: Mapping[str, str], file: str) -> dict[str, Personal]:
     return classes
 
 
-@cache
-def tables_read(sql: str, file: str) -> tuple[str, ...]:
-    """What a SELECT reads, as `schema.table`; raises `BadConfiguration` where it is none."""
-    import duckdb
-
-    with duckdb.connect() as connection:
-        try:
-            names = connection.get_table_names(sql, qualified=True)
-        except duckdb.Error as error:
-            raise BadConfiguration(f"{file} is not a SELECT: {error}") from error
-    # DuckDB gives an aliased table as `schema.table AS alias`.
-    return tuple(sorted({re.split(r"\s+as\s+", name, flags=re.I)[0] for name in names}))
-
-
-def narrowed(sql: str, tables: Sequence[str], file: str) -> str:
-    """A SELECT with every input narrowed to the district of the parameter `$district`.
-
-    No planner of either database pushes the district through every window and every common table
-    expression; a narrowed input leaves it nothing to find out.
-    """
-    narrow = sql
-    for table in tables:
-        of_district = rf"\1 (select * from {table} where district_id = $district)"
-        pattern = rf"\b{re.escape(table)}\b"
-        narrow, count = re.subn(rf"\b(from|join)\s+{pattern}", of_district, narrow)
-        if count != len(re.findall(pattern, sql)):
-            raise BadConfiguration(
-                f"{file}: write `from {table} alias` or `join {table} alias` wherever it is read,"
-                " and the alias before its columns"
-            )
-    return narrow
-
-
 def refill_district(warehouse: Warehouse, sql_folder: Path, district_id: str) -> dict[str, int]:
     """Compute every mart of one district anew, in one transaction; rows by mart.
 
@@ -170,14 +139,18 @@ def refill_district(warehouse: Warehouse, sql_folder: Path, district_id: str) ->
     found = marts(sql_folder)
     with warehouse.transaction() as session:
         if not _changed(session, found):
-            return _refill(session, found, district_id, _is_postgres(warehouse))
+            return _refill(session, found, sql_folder, district_id, _is_postgres(warehouse))
     make_marts(warehouse, found)
     with warehouse.transaction() as session:
-        return _refill(session, found, district_id, _is_postgres(warehouse))
+        return _refill(session, found, sql_folder, district_id, _is_postgres(warehouse))
 
 
 def _refill(
-    session: Session, found: Sequence[Mart], district_id: str, is_postgres: bool
+    session: Session,
+    found: Sequence[Mart],
+    sql_folder: Path,
+    district_id: str,
+    is_postgres: bool,
 ) -> dict[str, int]:
     session.lock_district(district_id)
     if is_postgres:
@@ -187,6 +160,7 @@ def _refill(
         # Nor may it merge on the columns that happen to be sorted, and filter by the others: ids of
         # 40,000 students against as many results are 1.6 billion pairs.
         session.run("set local enable_mergejoin = off")
+    results.gather(session, sql_folder, district_id)
     rows: dict[str, int] = {}
     for mart in found:
         columns = ", ".join(mart.columns)

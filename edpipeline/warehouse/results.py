@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edpipeline.model import Source
+from edpipeline.warehouse.engine import Session
+from edpipeline.warehouse.narrowing import narrowed, tables_read
 
 SCHEMA = "assessments"
 UNITED = f"{SCHEMA}.results"
@@ -73,6 +75,52 @@ COLUMNS = {
     "line": "bigint",
 }
 """Type by column; sql/README.md says what each of them means."""
+
+
+OF_DISTRICT = "results_of_district"
+"""Temporary table: the rows of `UNITED` of the district whose marts are being filled."""
+
+
+def gather(session: Session, sql_folder: Path, district_id: str) -> None:
+    """Compute a district's results once for all marts that read them.
+
+    Only the SELECTs of sources that the district has uploaded to are planned at all: they are
+    long, and most districts have few of them.
+    """
+    typed = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
+    columns = ", ".join(COLUMNS)
+    session.run(f"create temp table if not exists {OF_DISTRICT} ({typed})")
+    session.run(f"delete from {OF_DISTRICT}")
+    made = {
+        row[0]
+        for row in session.rows(
+            "select table_name from information_schema.tables where table_schema = $schema",
+            schema=SCHEMA,
+        )
+    }
+    for path in sorted((sql_folder / "results").glob("*.sql")):
+        select = _without_comments(path.read_text("utf-8"))
+        tables = tables_read(select, path.name)
+        there = [table for table in tables if table.removeprefix(f"{SCHEMA}.") in made]
+        if there != list(tables) or not any(
+            session.rows(
+                f"select 1 from {table} where district_id = $district limit 1",
+                district=district_id,
+            )
+            for table in tables
+        ):
+            continue
+        session.run(
+            f"insert into {OF_DISTRICT} ({columns})"
+            f" select {columns} from ({narrowed(select, tables, path.name)}) computed",
+            district=district_id,
+        )
+    session.analyze(OF_DISTRICT)
+
+
+def _without_comments(sql: str) -> str:
+    lines = [line for line in sql.splitlines() if not line.lstrip().startswith("--")]
+    return "\n".join(lines).strip().rstrip(";")
 
 
 def view_name(source: str) -> str:

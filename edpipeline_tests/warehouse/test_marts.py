@@ -12,7 +12,8 @@ import pytest
 
 from edpipeline.errors import BadConfiguration, EdpipelineError, NotFound
 from edpipeline.warehouse.engine import Warehouse
-from edpipeline.warehouse.marts import marts, narrowed, refill_district, require_made
+from edpipeline.warehouse.marts import marts, refill_district, require_made
+from edpipeline.warehouse.narrowing import narrowed
 from edpipeline_tests.warehouse.loaded import SQL, load_nights, prepared, upload_results
 
 FIRST = date(2026, 9, 1)
