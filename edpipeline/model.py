@@ -115,6 +115,8 @@ class Table:
     columns are all filled counts; in the last one blanks are values."""
     snapshot_of: tuple[str, ...] = ()
     """Columns that name the groups of rows of which a file is a whole snapshot."""
+    snapshot_apart: str | None = None
+    """A code that keeps groups of one name apart, where both have it."""
     school: str | None = None
     """The column that names the school, for limits per school."""
     people: str | None = None

@@ -240,8 +240,14 @@ class TableLoad:
         if self.mode != "snapshot":
             return ""
         names = self.table.snapshot_of
-        listed = ", ".join(names)
         same = " and ".join(f"g.{name} is not distinct from t.{name}" for name in names)
+        if apart := self.table.snapshot_apart:
+            # Spreadsheets take leading zeros from codes; that makes no other school.
+            code = f"coalesce(ltrim({{}}.{apart}, '0'), '')"
+            mine, theirs = code.format("g"), code.format("t")
+            same += f" and ({mine} = {theirs} or {mine} = '' or {theirs} = '')"
+            names = (*names, apart)
+        listed = ", ".join(names)
         return f"""and exists (
             select 1 from (
                 select distinct {listed} from {{staged}}

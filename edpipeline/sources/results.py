@@ -71,6 +71,7 @@ class ResultTable:
     """See `Table.built_keys`."""
     school: str | None = None
     snapshot_of: tuple[str, ...] = ()
+    snapshot_apart: str | None = None
 
 
 def read_source(
@@ -116,6 +117,7 @@ def _table(name: str, about: ResultTable, fields: list[dict[str, str]]) -> Table
         built_keys=about.keys,
         school=about.school,
         snapshot_of=about.snapshot_of,
+        snapshot_apart=about.snapshot_apart,
     )
 
 

@@ -14,7 +14,7 @@ from edpipeline.model import Column, Edition, Kind, Mode, Rule, Table
 from edpipeline.reading.delimited import NOTED
 from edpipeline.validation.codes import CODES, Severity
 
-VERSION = 3
+VERSION = 4
 """Raised when a rule changes, so that rows accepted under older rules are looked at again."""
 
 LONGEST_ID = 255
@@ -35,8 +35,12 @@ TIMESTAMP_FORMATS = (
     "%Y-%m-%dT%H:%M:%S%.f",
     "%Y-%m-%d %H:%M:%S%.f",
 )
-NO_VALUES = ("#N/A", "N/A", "NULL", "#REF!", "#VALUE!")
-"""What spreadsheets and databases write where there is nothing; part of no key."""
+NO_VALUES = (
+    *("#N/A", "N/A", "n/a", "NA", "NULL", "null", "None", "NaN", "nan", "-"),
+    *("#REF!", "#VALUE!", "#NAME?"),
+)
+"""What spreadsheets, databases and statistics programs write where there is nothing; part of no
+key."""
 TIME_FORMATS = ("%H:%M:%S",)
 SHOWN = {
     "%Y": "YYYY",

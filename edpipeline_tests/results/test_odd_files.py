@@ -169,3 +169,52 @@ def test_results_and_grades_of_a_zip_must_be_readable(uploads, name):
     report = district.upload(zipped(comprehensive(**{name: b""})), "export.zip")
     assert report.status == "refused"
     assert f"{name} is empty" in report.message
+
+
+# Ids that are none, and schools of one name.
+
+NO_IDS = ("#N/A", "NA", "None", "-")
+
+
+@pytest.mark.parametrize("nothing", NO_IDS)
+@pytest.mark.parametrize(
+    ("source", "edition", "columns"),
+    [
+        ("nwea_map", "nwea_cdf_2020", ("TestID",)),
+        ("act_aspire", "act_aspire_summative_2021", ("TestUUID", "BatteryUUID", "StateStudentID")),
+        ("staar", "staar_interim_2024", ("Opportunity Key",)),
+    ],
+)
+def test_words_for_nothing_are_the_id_of_no_result(uploads, source, edition, columns, nothing):
+    content = sample(source, f"{edition}.csv")
+    district, other = uploads(source), uploads(source)
+    district.upload(content)
+    (file,) = other.upload(changed(content, **dict.fromkeys(columns, nothing))).files
+    assert file.rejected == 0, file.rejected_by_code
+    which = "match_value, subject, objective_code, test_date, scale_score, is_deleted"
+    assert other.results(which) == district.results(which)
+
+
+def test_keys_of_wide_files_that_are_words_for_nothing_are_no_keys(uploads):
+    header, rows = wide("staar_38_2023")
+    content = written(header, rows)
+    keys = {name: "NA" for name in header if name.startswith("opportunity_key")}
+    district, other = uploads("staar"), uploads("staar")
+    district.upload(content)
+    other.upload(changed(content, **keys))
+    assert other.results(OVERALL) == district.results(OVERALL)
+
+
+@pytest.mark.parametrize(("code", "gone"), [("1", 1), ("001", 1), ("", 3)])
+def test_the_export_of_a_school_says_nothing_of_another_one_of_its_name(uploads, code, gone):
+    """Its code may be written without zeros; without a code the name alone tells schools."""
+    content = changed(sample("nwea_map", MAP), SchoolName="Lincoln Elementary")
+    header, rows = rows_of(content)
+    at = header.index("School_StateID")
+    for number, row in enumerate(rows):
+        row[at] = "001" if number < 3 else "002"
+    district = uploads("nwea_map")
+    district.upload(written(header, rows))
+    again = [[*row[:at], code, *row[at + 1 :]] for row in rows[: 2 if code else 3]]
+    report = district.upload(written(header, again), day=1)
+    assert report.files[0].removed == gone

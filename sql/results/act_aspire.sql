@@ -46,9 +46,20 @@ long_rows as not materialized (
         v.*,
         cast(v.test_admin_date as date) as sat_on,
         coalesce(
-            v.state_student_id, v.local_id, v.pearson_student_code, v.match_value,
-            v.result_id
+            case when upper(trim(v.state_student_id)) not in (
+                '#N/A', 'N/A', 'NA', 'NULL', 'NONE', 'NAN', '-', '#REF!', '#VALUE!', '#NAME?'
+            ) then v.state_student_id end,
+            case when upper(trim(v.local_id)) not in (
+                '#N/A', 'N/A', 'NA', 'NULL', 'NONE', 'NAN', '-', '#REF!', '#VALUE!', '#NAME?'
+            ) then v.local_id end,
+            v.pearson_student_code, v.match_value, v.result_id
         ) as student,
+        case when upper(trim(v.test_uuid)) not in (
+            '#N/A', 'N/A', 'NA', 'NULL', 'NONE', 'NAN', '-', '#REF!', '#VALUE!', '#NAME?'
+        ) then v.test_uuid end as unit_id,
+        case when upper(trim(v.battery_uuid)) not in (
+            '#N/A', 'N/A', 'NA', 'NULL', 'NONE', 'NAN', '-', '#REF!', '#VALUE!', '#NAME?'
+        ) then v.battery_uuid end as battery_id,
         case
             when v.edition = 'act_aspire_interim' or lower(v.test_name) like 'interim%'
                 then 'act_aspire_interim'
@@ -228,8 +239,13 @@ wide_rows as not materialized (
             cast(extract(year from w.last_on + interval '6 months') as integer) as varchar
         ) as last_year,
         coalesce(
-            w.state_student_id, w.local_id, w.pearson_student_code, w.match_value,
-            w.result_id
+            case when upper(trim(w.state_student_id)) not in (
+                '#N/A', 'N/A', 'NA', 'NULL', 'NONE', 'NAN', '-', '#REF!', '#VALUE!', '#NAME?'
+            ) then w.state_student_id end,
+            case when upper(trim(w.local_id)) not in (
+                '#N/A', 'N/A', 'NA', 'NULL', 'NONE', 'NAN', '-', '#REF!', '#VALUE!', '#NAME?'
+            ) then w.local_id end,
+            w.pearson_student_code, w.match_value, w.result_id
         ) as student,
         concat_ws(
             chr(30),
@@ -485,9 +501,9 @@ tests as (
     select
         r.district_id, r.result_id, r.edition, r.subject, 'overall' as objective_level,
         coalesce(
-            r.test_uuid, r.student || ':' || r.test_name || ':' || cast(r.sat_on as varchar)
+            r.unit_id, r.student || ':' || r.test_name || ':' || cast(r.sat_on as varchar)
         ) as source_record_id,
-        case when r.test_uuid is null then 'composed' else 'vendor' end as source_record_id_kind,
+        case when r.unit_id is null then 'composed' else 'vendor' end as source_record_id_kind,
         r.match_field, r.match_value, r.state_school_code, r.state_school_name, r.assessment_code,
         r.test_name as assessment_name,
         case
@@ -699,12 +715,12 @@ batteries as (
     select
         r.district_id, r.result_id, r.edition, s.subject, 'composite' as objective_level,
         coalesce(
-            r.battery_uuid,
+            r.battery_id,
             r.student || ':' || cast(
                 cast(extract(year from r.sat_on + interval '6 months') as integer) as varchar
             )
         ) as source_record_id,
-        case when r.battery_uuid is null then 'composed' else 'vendor' end as source_record_id_kind,
+        case when r.battery_id is null then 'composed' else 'vendor' end as source_record_id_kind,
         r.match_field, r.match_value, r.state_school_code, r.state_school_name, r.assessment_code,
         s.name as assessment_name,
         r.test_admin_date as tested_at, r.sat_on,

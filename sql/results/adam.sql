@@ -26,8 +26,12 @@ with versions as (
 tests as (
     select
         v.*,
-        coalesce(v.student_id, v.username, v.alternate_id, v.email, v.match_value, v.result_id)
-            || ':' || v.assessment || ':' || cast(v.date_completed as varchar) as source_record_id,
+        coalesce(
+            case when upper(trim(v.student_id)) not in (
+                '#N/A', 'N/A', 'NA', 'NULL', 'NONE', 'NAN', '-', '#REF!', '#VALUE!', '#NAME?'
+            ) then v.student_id end,
+            v.username, v.alternate_id, v.email, v.match_value, v.result_id
+        ) || ':' || v.assessment || ':' || cast(v.date_completed as varchar) as source_record_id,
         case
             when lower(v.assessment) like '%adam%' then 'adam_k7'
             else 'lgl_' || regexp_replace(lower(trim(v.assessment)), '[^a-z0-9]+', '_', 'g')

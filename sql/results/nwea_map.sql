@@ -35,7 +35,10 @@ with versions as (
         r.district_id, r.result_id, r.valid_from, r.valid_to, r.drop_id, r.line, r.match_value,
         r.student_id, r.student_state_id, r.term_name, r.school_name, r.nwea_standard_grade,
         r.grade, r.course, r.measurement_scale, r.growth_measure_yn, r.test_type, r.test_name,
-        r.test_id, r.test_start_date, r.test_start_time, r.test_rit_score, r.test_standard_error,
+        case when upper(trim(r.test_id)) not in (
+            '#N/A', 'N/A', 'NA', 'NULL', 'NONE', 'NAN', '-', '#REF!', '#VALUE!', '#NAME?'
+        ) then r.test_id end as test_id,
+        r.test_start_date, r.test_start_time, r.test_rit_score, r.test_standard_error,
         row_number() over (
             partition by r.district_id, r.result_id
             order by r.valid_from desc, case when r.valid_to is null then 0 else 1 end, r.line desc

@@ -562,9 +562,14 @@ named as (
             when p.approaches = '0' then 1
         end as level_no,
         case
-            when trim(p.opportunity_key) <> '' then trim(p.opportunity_key)
+            when upper(trim(p.opportunity_key)) not in (
+                '', '#N/A', 'N/A', 'NA', 'NULL', 'NONE', 'NAN', '-', '#REF!', '#VALUE!', '#NAME?'
+            ) then trim(p.opportunity_key)
             when length(trim(p.test_result_id)) = 9 then trim(p.test_result_id)
-        end as vendor_id
+        end as vendor_id,
+        case when upper(trim(p.tsds_unique_id)) not in (
+            '#N/A', 'N/A', 'NA', 'NULL', 'NONE', 'NAN', '-', '#REF!', '#VALUE!', '#NAME?'
+        ) then p.tsds_unique_id end as tsds
     from repaired p
 ),
 
@@ -577,7 +582,7 @@ identified as (
             else n.part
         end as subject,
         coalesce(n.vendor_id, concat_ws(':',
-            n.assessment_code, coalesce(n.tsds_unique_id, n.local_student_id, n.result_id),
+            n.assessment_code, coalesce(n.tsds, n.local_student_id, n.result_id),
             coalesce(n.admin, cast(n.test_date as varchar)), n.grade, n.part, n.test_code,
             n.attempt, n.document_number
         )) as record_id,

@@ -20,6 +20,7 @@ Tables and keys:
 
 Every export is a snapshot of the schools and terms that it holds. Only valid tests are exported:
 one that the vendor invalidated later is just missing from the next export, and is marked as gone.
+Two schools of one name are told apart by their state ids, where the files have them.
 
 Known trouble:
 
@@ -57,6 +58,7 @@ SOURCE = read_source(
             ),
             school="school_name",
             snapshot_of=("term_name", "school_name"),
+            snapshot_apart="school_state_id",
         ),
         "nwea_map_students": ResultTable(
             file="StudentsBySchool.csv",
