@@ -96,7 +96,7 @@ def sorted_fits(head: Head, editions: Sequence[Edition], tells: Tells) -> list[F
 
 def _fits(head: Head, edition: Edition, tells: Tells) -> Iterator[Fit]:
     length = edition.record_length
-    if length and abs(len(head.text) - length) <= length * SHORTER:
+    if _has_length(head, [edition]):
         for table in edition.headers:
             if tells(head.text, edition):
                 yield Fit(edition, table, "", 1.0)
@@ -113,6 +113,12 @@ def _fits(head: Head, edition: Edition, tells: Tells) -> Iterator[Fit]:
                 yield Fit(edition, table, separator, share, missing, in_order, len(names))
             elif in_order:
                 yield Fit(edition, table, separator, 0.0, (), in_order, len(names))
+
+
+def _has_length(head: Head, editions: Sequence[Edition]) -> bool:
+    """Whether a line is as long as those of fixed width of one of the editions."""
+    lengths = {edition.record_length for edition in editions if edition.record_length}
+    return any(abs(len(head.text) - length) <= length * SHORTER for length in lengths)
 
 
 def _as_fixed(row: str, separator: str, fields: Sequence[LayoutField]) -> str:
@@ -138,7 +144,7 @@ def _edition(
     best = max((found[0] for found in fits.values() if found), key=lambda f: f.rank, default=None)
     if asked == AUTO:
         if best is None or best.missing:
-            findings.append(("unknown_layout", _unknown(heads, best)))
+            findings.append(("unknown_layout", _unknown(heads, best, editions)))
             return None
         text = f"read as {best.edition.label} ({best.edition.name}): {best.describe()}"
         findings.append(("edition_told", text + _next_best(best, fits)))
@@ -156,7 +162,7 @@ def _edition(
         )
         return None
     if own is None:
-        findings.append(("unknown_layout", _unknown(heads, best)))
+        findings.append(("unknown_layout", _unknown(heads, best, editions)))
         return None
     return chosen
 
@@ -182,12 +188,17 @@ def _next_best(best: Fit, fits: Mapping[str, Sequence[Fit]]) -> str:
     return f"; the next nearest is {other.edition.name} with {other.share:.0%}"
 
 
-def _unknown(heads: Mapping[str, Head], best: Fit | None) -> str:
+def _unknown(heads: Mapping[str, Head], best: Fit | None, editions: Sequence[Edition]) -> str:
     names = ", ".join(sorted(heads)) or "no file"
     if best is None:
         for mark, called in OTHER_SEPARATORS.items():
             if any(head.text.count(mark) > head.text.count(",") + 1 for head in heads.values()):
                 return f"{names}: the first line is separated by {called}: export it with commas"
+        if lines := [head for head in heads.values() if _has_length(head, editions)]:
+            return (
+                f"{names}: lines of {len(lines[0].text)} characters, as long as those of a layout,"
+                " but they do not begin with an administration (MMYY) of a year that is known"
+            )
         return f"{names}: the first line is no header of a layout that is known"
     return (
         f"{names}: nearest to {best.edition.label}, but lacks {', '.join(best.missing[:20])}."

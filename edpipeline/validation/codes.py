@@ -248,6 +248,13 @@ _ALL = (
         "The line is not as long as its layout: what stands in its last quarter was left out.",
         "Take the file as the state delivers it; editors remove blanks or change letters.",
     ),
+    Code(
+        "line_shifted",
+        "row",
+        "error",
+        "The line is not as long as its layout, and values do not stand at their places.",
+        "Take the file as the state delivers it; editors remove blanks or change letters.",
+    ),
     Code("empty_file", "file", "error", "The file has no bytes.", "Export it again."),
     Code(
         "no_rows",

@@ -148,7 +148,7 @@ def compile_rules(
         parts[table.key] = _with_derived_key(parts, table, present)
     if table.built_keys:
         _build_computed(parts, table, edition, present, given)
-    noted = _noted(edition, table)
+    noted = _noted(edition, table, [check for part in parts.values() for check in part.checks])
     between = _between_columns({name: part.value for name, part in parts.items()}, present)
     clean_between = _between_columns({n: part.clean_value for n, part in parts.items()}, present)
     stored = [column.name for column in table.stored_columns]
@@ -235,10 +235,24 @@ def _built_key(values: Mapping[str, pl.Expr], table: Table, there: Set[str]) -> 
     return made
 
 
-def _noted(edition: Edition, table: Table) -> list[Check]:
-    """What splitting a line may have noted, where it may."""
+def _noted(edition: Edition, table: Table, checks: Iterable[Check]) -> list[Check]:
+    """What splitting a line may have noted, where it may.
+
+    Where the break of a line of another length is cannot be seen; a value before its last quarter
+    that is unusable tells that it is before that, and what comes after it is another value.
+    """
     if table.name not in edition.headers:
         return []
+    unusable = _any(check.failed for check in checks if check.code == "value_dropped")
+    code = CODES["line_shifted"]
+    shifted = (pl.col(NOTED) == "record_length").fill_null(False) & unusable
+    return [
+        Check(code.name, "", code.severity, f"{code.meaning} {code.remedy}", shifted),
+        *_as_noted(),
+    ]
+
+
+def _as_noted() -> list[Check]:
     return [
         Check(
             code,

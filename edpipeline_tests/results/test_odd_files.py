@@ -9,7 +9,7 @@ import random
 import pytest
 
 from edpipeline import sources
-from edpipeline_tests.results.uploads import sample, table_of, wide_csv, zipped
+from edpipeline_tests.results.uploads import fixed_width, sample, table_of, wide_csv, zipped
 
 MAP = "nwea_cdf_2020.csv"
 
@@ -48,13 +48,17 @@ def changed(content, **values):
 # Wide files of the state, whose layouts know the place of every column.
 
 OVERALL = "subject, grade_tested, score_status, scale_score, performance_level, match_value"
-WIDE = {"staar_38_2023": "staar", "staar_eoc_2025": "staar_eoc", "staar_38_alt2_2024": "staar"}
+WIDE = ("staar_38_2023", "staar_eoc_2025", "staar_38_alt2_2024")
+
+
+def records_of(edition):
+    """The edition, its table, and the records of its sample."""
+    found = sources.source("staar").edition(edition)
+    return found, next(iter(found.headers)), table_of(sample("staar", f"{edition}.csv").decode())
 
 
 def wide(edition):
-    records = table_of(sample("staar", f"{edition}.csv").decode())
-    found = sources.source("staar").edition(edition)
-    return rows_of(wide_csv(found, WIDE[edition], records))
+    return rows_of(wide_csv(*records_of(edition)))
 
 
 def shuffled(header, rows):
@@ -218,3 +222,35 @@ def test_the_export_of_a_school_says_nothing_of_another_one_of_its_name(uploads,
     again = [[*row[:at], code, *row[at + 1 :]] for row in rows[: 2 if code else 3]]
     report = district.upload(written(header, again), day=1)
     assert report.files[0].removed == gone
+
+
+# Lines of fixed width.
+
+
+def fixed_lines(edition):
+    return fixed_width(*records_of(edition)).decode("cp1252").splitlines()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(48, "\u00c3\u2018"), (48, ""), (130, "00")],
+    ids=["mangled", "lost", "doubled"],
+)
+@pytest.mark.parametrize("edition", ["staar_38_2024", "staar_eoc_2024"])
+def test_a_line_that_breaks_before_its_scores_is_not_believed(uploads, edition, before, after):
+    """A letter of a name became two, or none: all that comes after it is shifted."""
+    first, *others = fixed_lines(edition)
+    broken = first[:before] + after + first[before + 1 :]
+    district = uploads("staar")
+    content = "".join(f"{line}\r\n" for line in [*others, broken]).encode()
+    (file,) = district.upload(content, "results.txt").files
+    assert file.rejected_by_code == {"line_shifted": 1}
+    assert {row["line"] for row in district.results("line")} == set(range(1, len(others) + 1))
+
+
+def test_lines_of_a_year_without_a_layout_are_named_as_such(uploads):
+    content = "".join(f"0534{line[4:]}\r\n" for line in fixed_lines("staar_38_2023")).encode()
+    report = uploads("staar").upload(content, "results.txt")
+    assert report.status == "refused"
+    assert "lines of 4000 characters" in report.message
+    assert "administration (MMYY)" in report.message
