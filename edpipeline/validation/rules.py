@@ -30,6 +30,7 @@ BLANKS_IN_LIST = r"\s,|,\s"
 ODD_TEXT = f"{EDGE_BLANKS}|{DAMAGE}"
 FREE_TEXT: frozenset[Kind] = frozenset(("text", "text_list", "timestamp", "number", "integer"))
 """Kinds whose rules alone do not notice blanks around a value."""
+TYPED: frozenset[Kind] = frozenset(("number", "date", "time", "timestamp"))
 TIMESTAMP_FORMATS = (
     "%Y-%m-%dT%H:%M:%S%.fZ",
     "%Y-%m-%dT%H:%M:%S%.f",
@@ -40,7 +41,7 @@ NO_VALUES = (
     *("#REF!", "#VALUE!", "#NAME?"),
 )
 """What spreadsheets, databases and statistics programs write where there is nothing; part of no
-key."""
+key, and in exports of results no number, date or time."""
 TIME_FORMATS = ("%H:%M:%S",)
 SHOWN = {
     "%Y": "YYYY",
@@ -135,8 +136,11 @@ def compile_rules(
             parts[column.name] = _Part((), missing, pl.lit(True), missing)
             continue
         as_written = _column_part(column, rule, pl.col(column.name), edition)
-        mended = _column_part(column, rule, _mended(column), edition)
-        required = _presence(column, rule, _mended(column), mode)
+        text = _mended(column)
+        if table.built_keys and column.kind in TYPED:
+            text = pl.when(~text.is_in(list(NO_VALUES))).then(text)
+        mended = _column_part(column, rule, text, edition)
+        required = _presence(column, rule, text, mode)
         parts[column.name] = _Part(
             (*required, *_odd_characters(column), *mended.checks),
             mended.value,
@@ -464,6 +468,9 @@ def _timestamp(column: Column, rule: Rule, text: pl.Expr) -> _Part:
     forms = column.formats or TIMESTAMP_FORMATS
     tries = [text.str.to_datetime(form, strict=False, time_unit="us") for form in forms]
     day = text.str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us"))
+    if column.formats:
+        # A year of two digits is read by the form that has such years, and by no other.
+        tries = [pl.when(each.is_between(EARLIEST, LATEST)).then(each) for each in tries]
     instant = pl.coalesce(*tries, day)
     value = pl.when(instant.is_between(EARLIEST, LATEST)).then(instant)
     return _typed(column, rule, "bad_timestamp", text, value)

@@ -254,3 +254,77 @@ def test_lines_of_a_year_without_a_layout_are_named_as_such(uploads):
     assert report.status == "refused"
     assert "lines of 4000 characters" in report.message
     assert "administration (MMYY)" in report.message
+
+
+# Days, numbers and grades in other words.
+
+DAYS = (
+    *("9/1/2021", "9/1/21", "2021-09-01", "2021/09/01", "9/1/2021 0:00", "9/1/2021 1:22:05 PM"),
+    *("2021-09-01 00:00:00", "2021-09-01 13:22:05.000", "2021-09-01T13:22:05"),
+)
+DAY_COLUMNS = {
+    "nwea_map": ("nwea_cdf_2020", "TestStartDate", "TestID"),
+    "act_aspire": ("act_aspire_summative_2021", "TestAdminDate", "TestUUID"),
+    "staar": ("staar_interim_2024", "TEST DATE", "Opportunity Key"),
+    "adam": ("adam_k7", "Date Completed", "Student ID"),
+}
+
+
+@pytest.mark.parametrize("source", DAY_COLUMNS)
+def test_a_day_is_read_in_every_form_that_cannot_be_mistaken(uploads, source):
+    edition, column, key = DAY_COLUMNS[source]
+    header, (first, *_) = rows_of(sample(source, f"{edition}.csv"))
+    row = dict(zip(header, first, strict=True))
+    of_days = [row | {column: day, key: f"{90000 + n}"} for n, day in enumerate(DAYS)]
+    district = uploads(source)
+    (file,) = district.upload(written(header, [each.values() for each in of_days])).files
+    assert file.rejected == 0, file.rejected_by_code
+    assert {str(found["test_date"]) for found in district.results("test_date")} == {"2021-09-01"}
+
+
+@pytest.mark.parametrize(
+    "day", ["44440", "31/12/2021", "1112021", "9142021", "20210901", "13/1/21"]
+)
+@pytest.mark.parametrize("source", DAY_COLUMNS)
+def test_a_day_that_was_turned_or_lost_a_zero_is_not_guessed(uploads, source, day):
+    edition, column, _ = DAY_COLUMNS[source]
+    report = uploads(source).upload(changed(sample(source, f"{edition}.csv"), **{column: day}))
+    assert report.status == "refused"
+    assert set(report.files[0].rejected_by_code) <= {"bad_date", "bad_timestamp"}
+
+
+@pytest.mark.parametrize("nothing", ["NA", "#N/A", "NULL"])
+def test_words_for_nothing_are_no_bad_numbers(uploads, nothing):
+    """A record of all subjects stays when one of them has no score."""
+    header, rows = wide("staar_38_2023")
+    blank = [[value or nothing for value in row] for row in rows]
+    district, other = uploads("staar"), uploads("staar")
+    district.upload(written(header, rows))
+    (file,) = other.upload(written(header, blank)).files
+    assert file.rejected == 0, file.rejected_by_code
+    scored = "objective_code = 'overall' and score_status = 'scored'"
+    assert other.results("line, scale_score, percentile", scored) == district.results(
+        "line, scale_score, percentile", scored
+    )
+
+
+GRADES = {
+    "3": "03",
+    "03": "03",
+    "3rd": "03",
+    "3.0": "03",
+    "Grade 3": "03",
+    "3rd Grade": "03",
+    "12+": "12",
+    "K": "KG",
+    "Kindergarten": "KG",
+    "PK": "PK",
+    "Adult": None,
+}
+
+
+@pytest.mark.parametrize("grade", GRADES)
+def test_a_grade_may_be_written_in_many_ways(uploads, grade):
+    district = uploads("adam")
+    district.upload(changed(sample("adam", "adam_k7.csv"), Grade=grade))
+    assert {row["grade_tested"] for row in district.results("grade_tested")} == {GRADES[grade]}

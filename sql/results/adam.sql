@@ -17,6 +17,9 @@
 with versions as (
     select
         a.*,
+        regexp_replace(
+            upper(trim(a.grade)), '^GRADE *|[.]0$|[+]$|(ST|ND|RD|TH)( GRADE)?$', '', 'g'
+        ) as grade_word,
         row_number() over (
             partition by a.district_id, a.result_id
             order by a.valid_from desc, a.valid_to desc nulls first
@@ -45,9 +48,8 @@ tests as (
             when extract(month from v.date_completed) in (6, 7) then 'summer'
         end as term,
         case
-            when upper(trim(v.grade)) in ('K', 'KG', '0', '00') then 0
-            when lower(trim(v.grade)) ~ '^(grade )?0?[1-9]$' or trim(v.grade) in ('10', '11', '12')
-                then cast(regexp_replace(v.grade, '[^0-9]', '', 'g') as integer)
+            when v.grade_word in ('K', 'KG', 'KINDERGARTEN', '0', '00') then 0
+            when v.grade_word ~ '^(0?[1-9]|1[0-2])$' then cast(v.grade_word as integer)
         end as grade_no,
         case
             when v.total_grade_level is not null then 'scored'
@@ -180,6 +182,7 @@ select
     cast(
         case
             when n.grade_no = 0 then 'KG'
+            when n.grade_word in ('PK', 'PREK', 'PRE-K') then 'PK'
             else lpad(cast(n.grade_no as varchar), 2, '0')
         end as varchar
     ) as grade_tested,

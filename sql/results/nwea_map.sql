@@ -66,7 +66,8 @@ worded as (
         lower(split_part(trim(v.term_name), ' ', 1)) as season,
         upper(trim(v.growth_measure_yn)) in ('TRUE', 'T', 'YES', 'Y', '1') as counts_for_growth,
         regexp_replace(
-            upper(trim(coalesce(v.nwea_standard_grade, v.grade, s.grade))), '^GRADE *|[+]$', '', 'g'
+            upper(trim(coalesce(v.nwea_standard_grade, v.grade, s.grade))),
+            '^GRADE *|[+]$|[.]0$', '', 'g'
         ) as grade_word,
         lower(trim(v.test_type)) = 'survey' and lower(trim(v.test_name)) like 'screening:%'
             as is_screener,
