@@ -107,7 +107,13 @@ def _fits(head: Head, edition: Edition, tells: Tells) -> Iterator[Fit]:
             share = share_in_common(names, fields)
             # Of a layout whose places are known the order is surer than names, which drift.
             in_order = bool(length) and in_places(names, fields)
-            in_order = in_order and tells(_as_fixed(head.first_row, separator, fields), edition)
+            if in_order:
+                # A first line that is a row would be lost as a header.
+                first, second = (
+                    tells(_as_fixed(line, separator, fields), edition)
+                    for line in (head.text, head.first_row)
+                )
+                in_order = second and not first
             if share >= FITS:
                 missing = () if in_order else tuple(missing_headers(names, fields))
                 yield Fit(edition, table, separator, share, missing, in_order, len(names))

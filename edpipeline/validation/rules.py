@@ -139,6 +139,9 @@ def compile_rules(
         text = _mended(column)
         if table.built_keys and column.kind in TYPED:
             text = pl.when(~text.is_in(list(NO_VALUES))).then(text)
+        if table.built_keys and column.kind == "number":
+            text = text.str.replace(r"^([0-9]{1,3}),([0-9]{3}([.][0-9]+)?)$", "$1$2")
+            text = text.str.replace(r"^([0-9.]+) *%$", "$1")
         mended = _column_part(column, rule, text, edition)
         required = _presence(column, rule, text, mode)
         parts[column.name] = _Part(

@@ -101,6 +101,14 @@ def test_a_file_that_only_has_as_many_columns_as_a_layout_is_refused(uploads):
     assert codes(district) == {"unknown_layout"}
 
 
+def test_a_file_without_a_header_is_refused_and_loses_no_row_as_one(uploads):
+    _, rows = wide("staar_38_2023")
+    district = uploads("staar")
+    report = district.upload(written(rows[0], rows[1:]))
+    assert report.status == "refused"
+    assert codes(district) == {"unknown_layout"}
+
+
 # Separators.
 
 
@@ -328,3 +336,47 @@ def test_a_grade_may_be_written_in_many_ways(uploads, grade):
     district = uploads("adam")
     district.upload(changed(sample("adam", "adam_k7.csv"), Grade=grade))
     assert {row["grade_tested"] for row in district.results("grade_tested")} == {GRADES[grade]}
+
+
+NUMBERS = {"54": 54, "54.0": 54, "54%": 54, "54.5 %": 54.5, "5,4": None, "about 54": None}
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_number_may_have_a_percent_sign_and_no_other_words(uploads, number):
+    district = uploads("nwea_map")
+    district.upload(changed(sample("nwea_map", MAP), PercentCorrect=number))
+    found = district.results("percent_correct", "objective_code = 'overall'")
+    assert {row["percent_correct"] for row in found} == {NUMBERS[number]}
+    assert ("value_dropped" in codes(district, "warning")) == (NUMBERS[number] is None)
+
+
+def test_thousands_may_be_set_apart(uploads):
+    header, rows = wide("staar_38_2023")
+    at = header.index("mathematics_scale_score")
+    apart = [
+        [*row[:at], f"{row[at][-4]},{row[at][-3:]}" if row[at] else "", *row[at + 1 :]]
+        for row in rows
+    ]
+    district, other = uploads("staar"), uploads("staar")
+    district.upload(written(header, rows))
+    other.upload(written(header, apart))
+    assert other.results(OVERALL) == district.results(OVERALL)
+
+
+SCALES = {
+    "Lang Usage": "language",
+    "Language Usage 2-12": "language",
+    "Language": "language",
+    "Reading (Spanish)": "reading",
+    "ELA": "ela",
+    "Algebra I": "math",
+    "Science - General Science": "science",
+    "Phys. Ed.": None,
+}
+
+
+@pytest.mark.parametrize("course", SCALES)
+def test_the_subject_of_a_scale_is_told_by_its_words(uploads, course):
+    district = uploads("nwea_map")
+    district.upload(changed(sample("nwea_map", MAP), Course=course))
+    assert {row["subject"] for row in district.results("subject")} == {SCALES[course]}

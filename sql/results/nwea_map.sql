@@ -86,7 +86,7 @@ classified as (
         case when w.is_screener then 'nwea_map_screening' else 'nwea_map_growth' end
             as assessment_code,
         case
-            when w.scale like '%language usage%' then 'language'
+            when w.scale like '%lang%usage%' or w.scale = 'language' then 'language'
             when w.scale like '%reading%' then 'reading'
             when w.scale like '%math%' or w.scale like '%algebra%' or w.scale like '%geometry%'
                 then 'math'
@@ -95,7 +95,7 @@ classified as (
                 or w.scale like '%physics%' then 'science'
             when w.scale like '%literacy%' then 'early_literacy'
             when w.scale like '%writing%' then 'writing'
-            when w.scale like '%language arts%' then 'ela'
+            when w.scale like '%language arts%' or w.scale = 'ela' then 'ela'
         end as subject_code,
         case
             when w.scale ~ '^.*algebra (1|i)([^0-9a-z].*)?$' then 'algebra_1'
@@ -370,13 +370,13 @@ tests as (
             '"accommodations": ' || to_json(c.accommodations)
         ) as rest,
         cast(case
-            when c.lexile ~ '^(BR|-)[0-9]+L?$'
+            when c.lexile ~ '^[<>]?(BR|-)[0-9]+L?$'
                 then -cast(regexp_replace(c.lexile, '[^0-9]', '', 'g') as integer)
             when c.lexile ~ '^[<>]?[0-9]+L?$'
                 then cast(regexp_replace(c.lexile, '[^0-9]', '', 'g') as integer)
         end as double precision) as lexile_num,
         cast(case
-            when c.quantile ~ '^(EM|-)[0-9]+Q?$'
+            when c.quantile ~ '^[<>]?(EM|-)[0-9]+Q?$'
                 then -cast(regexp_replace(c.quantile, '[^0-9]', '', 'g') as integer)
             when c.quantile ~ '^[<>]?[0-9]+Q?$'
                 then cast(regexp_replace(c.quantile, '[^0-9]', '', 'g') as integer)
