@@ -128,7 +128,7 @@ def peer_rejects(work: Path, _: int, which: str) -> None:
     target.unlink()
 
 
-PEER_ROWS = 50_000
+PEER_ROWS = 1_000
 """So many rows are enough to time what works row by row."""
 
 
