@@ -252,8 +252,8 @@ _ALL = (
         "line_shifted",
         "row",
         "error",
-        "The line is not as long as its layout, and values do not stand at their places.",
-        "Take the file as the state delivers it; editors remove blanks or change letters.",
+        "The line is not as long as it should be, and values do not stand at their places.",
+        "Take the file as it was delivered; editors and spreadsheets change its lines.",
     ),
     Code("empty_file", "file", "error", "The file has no bytes.", "Export it again."),
     Code(

@@ -246,13 +246,17 @@ def _noted(edition: Edition, table: Table, checks: Iterable[Check]) -> list[Chec
     """What splitting a line may have noted, where it may.
 
     Where the break of a line of another length is cannot be seen; a value before its last quarter
-    that is unusable tells that it is before that, and what comes after it is another value.
+    that is unusable tells that it is before that, and what comes after it is another value. So it
+    is where a row has too few fields, but there a single such value may be as it is.
     """
     if table.name not in edition.headers:
         return []
-    unusable = _any(check.failed for check in checks if check.code == "value_dropped")
+    # Of one value only one of its checks fails: it is no number, or it is beyond the bounds.
+    dropped = [check.failed.fill_null(False) for check in checks if check.code == "value_dropped"]
+    unusable = pl.sum_horizontal(pl.lit(0), *dropped)
     code = CODES["line_shifted"]
-    shifted = (pl.col(NOTED) == "record_length").fill_null(False) & unusable
+    least = pl.when(pl.col(NOTED) == "record_length").then(1).otherwise(2)
+    shifted = pl.col(NOTED).is_not_null() & (unusable >= least)
     return [
         Check(code.name, "", code.severity, f"{code.meaning} {code.remedy}", shifted),
         *_as_noted(),

@@ -123,6 +123,17 @@ def test_a_comma_in_an_unquoted_value_does_not_shift_the_row(uploads):
     assert file.rejected_by_code == {"row_too_long": 1}
 
 
+def test_a_value_that_is_missing_in_between_does_not_shift_the_row(uploads):
+    header, rows = rows_of(sample("nwea_map", MAP))
+    del rows[0][header.index("Goal1Name")]
+    del rows[2][-1]
+    district = uploads("nwea_map")
+    (file,) = district.upload(written(header, rows)).files
+    assert (file.read, file.accepted) == (len(rows), len(rows) - 1)
+    assert file.rejected_by_code == {"line_shifted": 1}
+    assert file.warnings_by_code["row_padded"] >= 1
+
+
 def test_separators_at_the_end_of_every_row_are_no_matter(uploads):
     header, rows = rows_of(sample("nwea_map", MAP))
     top, *lines = written(header, rows).decode().splitlines()
