@@ -234,8 +234,9 @@ class _Pass:
         stamps = [frame[name] for name in STAMPS if name in frame.columns]
         self.stamped |= any(column.null_count() < column.len() for column in stamps)
         clean, odd = self._part(frame, piece.data.isascii())
-        mended = self._spool_findings(odd, unreadable, number)
-        self._spool_accepted(pl.concat([clean, mended]), number)
+        if odd.height or unreadable.height:
+            clean = pl.concat([clean, self._spool_findings(odd, unreadable, number)])
+        self._spool_accepted(clean, number)
 
     def _split(
         self, piece: Piece, lines: pl.Series, numbers: pl.Series, whole: bool
