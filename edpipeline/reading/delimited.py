@@ -181,11 +181,13 @@ def _split_fast(
     cannot make up for one too few there, so their exact count proves every width.
     """
     quoted = dialect.quoted and b'"' in data
-    separators = (
-        _separators_outside_quotes(data, eol, dialect.separator)
-        if quoted
-        else data.count(dialect.separator.encode())
-    )
+    between = dialect.separator
+    if not quoted:
+        separators: int | None = data.count(between.encode())
+    elif _is_all_quoted(data, eol, rows, width, between):
+        separators = (width - 1) * rows
+    else:
+        separators = _separators_outside_quotes(data, eol, between)
     if separators != (width - 1) * rows or b"\x00" in data:
         return None
     try:
@@ -197,6 +199,27 @@ def _split_fast(
     if quoted:
         frame = frame.with_columns(pl.when(pl.all() != "").then(pl.all()))
     return frame if frame.height == rows else None
+
+
+def _is_all_quoted(data: bytes, eol: str, rows: int, width: int, separator: str) -> bool:
+    """Whether counting shows that each row has `width` values, all of them in quotes.
+
+    Every value has two quotes and between two values stands `","`. A value with a quote inside has
+    at least two quotes more, and four for each `","` in it, so that a value missing elsewhere
+    cannot make up for both counts; only a value that begins with a separator could, so there must
+    be none. Rows that are too long are refused by polars, and line ends in values change the
+    number of rows. (In a row without quotes up to `width` values could make up for half as many
+    quotes inside of values; so there are more than two.)
+    """
+    edge = f'"{separator}"'
+    return (
+        width > 2
+        and data.count(b'"') == 2 * width * rows
+        and data.count(edge.encode()) == (width - 1) * rows
+        and f"{separator}{edge}".encode() not in data
+        and f"{eol}{edge}".encode() not in data
+        and not data.startswith(edge.encode())
+    )
 
 
 def _separators_outside_quotes(data: bytes, eol: str, separator: str) -> int | None:

@@ -3,6 +3,7 @@
 Many of these files are read wrongly, without an error, by common readers.
 """
 
+import csv
 import gzip
 import io
 import zipfile
@@ -478,3 +479,25 @@ def test_a_file_cut_at_any_byte_gives_no_value_that_was_not_there(path, lines, e
                 assert not found.dialect.ends_with_line_end
         assert set(found.bad) <= {last}, cut
         assert len(found.rows) + len(found.bad) == found.dialect.rows, cut
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ['""",""","a,b"', "a"],
+        ['"a,b"', '"a",""","""', '","'],
+        ['"a"",""b"', '","'],
+        ['"a","","c"', '",",",","c"', '"a""b","",""', '"x","y"'],
+        ['"a","b","c"', '"a","b"', '"a",",","c,"'],
+    ],
+)
+def test_rows_in_quotes_that_make_up_for_one_another_are_told_apart(tmp_path, lines):
+    """Counting quotes and separators alone would take these for whole."""
+    width = max(len(next(iter(csv.reader([line])))) for line in lines)
+    header = ",".join(f'"h{n}"' for n in range(width))
+    found = read(tmp_path / "quoted.csv", text("\n", header, *lines))
+    for number, line in enumerate(lines, 2):
+        cells = next(iter(csv.reader([line])))
+        assert (number in found.rows) == (len(cells) == width), line
+        if number in found.rows:
+            assert found.rows[number] == [cell or None for cell in cells]
