@@ -48,19 +48,38 @@ LONGEST = {
     )
 }
 
+SHARES = ("POLARS_MAX_THREADS", "SLURM_CPUS_ON_NODE")
+"""How many threads polars and DuckDB take, where they are told; the second is for DuckDB."""
+
 MEMORY = Path("/dev/shm")
 ENOUGH_BYTES = 6 * 2**30
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        stack = ExitStack()
+        config.add_cleanup(stack.close)
+        _share_cores(config, stack)
+        _work_in_memory(stack)
+
+
+def _share_cores(config: pytest.Config, stack: ExitStack) -> None:
+    """Let the threads of each worker, and of what it starts, take its share of the cores."""
+    workers = config.getoption("numprocesses", 0) or 0
+    if workers > 1:
+        share = str(max(1, (os.cpu_count() or 1) // workers))
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        for name in SHARES:
+            patch.setenv(name, share)
+
+
+def _work_in_memory(stack: ExitStack) -> None:
     """Keep temporary files in memory where there is room: a disk makes every commit wait.
 
     `TMPDIR` says where else. What a killed run left in memory, the next one removes.
     """
-    if hasattr(config, "workerinput") or "TMPDIR" in os.environ or not _has_room(MEMORY):
+    if "TMPDIR" in os.environ or not _has_room(MEMORY):
         return
-    stack = ExitStack()
-    config.add_cleanup(stack.close)
     folder = stack.enter_context(scratch_folder(MEMORY))
     # The account of the PostgreSQL server must be able to pass through, and to see nothing.
     for closed in (folder, folder.parent):
@@ -93,6 +112,15 @@ def no_settings_from_outside() -> Iterator[None]:
                 patch.delenv(name)
         patch.setenv("DAGSTER_DISABLE_TELEMETRY", "1")
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def laws_hold_on_all_threads(request: pytest.FixtureRequest) -> Iterator[None]:
+    """DuckDB has no order of rows where threads meet; where days are shuffled, they do."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.path.name == "test_laws.py":
+            patch.delenv(SHARES[1], raising=False)
         yield
 
 
