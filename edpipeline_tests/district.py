@@ -27,7 +27,7 @@ from edpipeline.loading.sync import Sync
 from edpipeline.sandbox.dialects import ONEROSTER_1_1, ONEROSTER_1_2, POWERSCHOOL, Dialect
 from edpipeline.sources import source
 from edpipeline.warehouse.engine import Session, Warehouse, open_warehouse
-from edpipeline.warehouse.schema import prepare
+from edpipeline_tests.prepared import prepare_from_copy
 
 ONEROSTER = source("oneroster")
 SQL = Path(__file__).parents[1] / "sql"
@@ -170,7 +170,7 @@ def manifest(dialect: Dialect, modes: Mapping[str, str]) -> bytes:
 def prepared(url: str, sources: tuple[str, ...] = (ONEROSTER.name,)) -> Warehouse:
     """The warehouse at `url` with all its tables, made once however many tests share it."""
     warehouse = open_warehouse(url, lock_seconds=20)
-    prepare(warehouse, [source(name) for name in sources], SQL)
+    prepare_from_copy(warehouse, sources)
     return warehouse
 
 

@@ -21,7 +21,9 @@ from edpipeline.landing.stability import LookSettings
 from edpipeline.pipeline import Pipeline
 from edpipeline.sandbox.sftp_server import SftpServer, sftp_server
 from edpipeline.settings import load_settings, provided
+from edpipeline.warehouse.engine import open_warehouse
 from edpipeline_tests.district import SCHOOLS
+from edpipeline_tests.prepared import prepare_from_copy
 
 SECRET = "a password that nobody may see"
 PASSWORD = "LINCOLN_SFTP_PASSWORD"
@@ -91,6 +93,9 @@ def opened_home(
         home = Home(folder / "home", server, Pipeline(load_settings()))
         if like is None:
             home.folder.mkdir()
+            if not warehouse:
+                url = home.pipeline.settings.warehouse.get_secret_value()
+                prepare_from_copy(open_warehouse(url))
         else:
             shutil.copytree(like, home.folder)
         home.list_districts(home.lincoln(**oneroster))

@@ -10,9 +10,9 @@ from edpipeline.loading.options import LoadOptions
 from edpipeline.loading.report import SyncReport
 from edpipeline.loading.sync import Sync
 from edpipeline.sandbox.roster import POWERSCHOOL, Dialect, Size, schools, write_roster
-from edpipeline.sources import ALL, source
+from edpipeline.sources import source
 from edpipeline.warehouse.engine import Warehouse, open_warehouse
-from edpipeline.warehouse.schema import prepare
+from edpipeline_tests.prepared import prepare_from_copy
 from edpipeline_tests.results.uploads import Uploads, fixed_width, sample, table_of
 
 SQL = Path(__file__).parents[2] / "sql"
@@ -23,7 +23,7 @@ FIRST_DAY = date(2026, 9, 1)
 def prepared(url: str) -> Warehouse:
     """An empty warehouse with every table."""
     warehouse = open_warehouse(url)
-    prepare(warehouse, ALL, SQL)
+    prepare_from_copy(warehouse)
     return warehouse
 
 

@@ -1,0 +1,70 @@
+"""Warehouses with every table, as copies of one: making the tables takes a second each time.
+
+That they can be made is held by warehouse/test_schema.py and sandbox/test_evening.py.
+"""
+
+import tempfile
+from functools import cache
+from pathlib import Path
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import psycopg
+from psycopg.sql import SQL, Identifier
+
+from edpipeline.sources import ALL, source
+from edpipeline.warehouse.duck import DuckWarehouse
+from edpipeline.warehouse.engine import Warehouse, open_warehouse
+from edpipeline.warehouse.schema import prepare
+
+SCRIPTS = Path(__file__).parents[1] / "sql"
+EVERY = tuple(one.name for one in ALL)
+
+
+def prepare_from_copy(warehouse: Warehouse, sources: tuple[str, ...] = EVERY) -> None:
+    """Give a warehouse its tables; one that is empty becomes a copy of one made before."""
+    if isinstance(warehouse, DuckWarehouse):
+        if not warehouse.path.exists():
+            warehouse.path.parent.mkdir(parents=True, exist_ok=True)
+            warehouse.path.write_bytes(_duckdb_file(sources))
+    elif _is_empty(warehouse.url):
+        _copy_postgres(warehouse.url, sources)
+    _prepare(warehouse, sources)
+
+
+def _prepare(warehouse: Warehouse, sources: tuple[str, ...]) -> None:
+    prepare(warehouse, [source(name) for name in sources], SCRIPTS)
+
+
+@cache
+def _duckdb_file(sources: tuple[str, ...]) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "warehouse.duckdb"
+        _prepare(open_warehouse(f"duckdb:///{path}"), sources)
+        return path.read_bytes()
+
+
+def _is_empty(url: str) -> bool:
+    with psycopg.connect(url) as connection:
+        found = connection.execute("select from pg_namespace where nspname = 'ops'").fetchone()
+    return found is None
+
+
+def _copy_postgres(url: str, sources: tuple[str, ...]) -> None:
+    server, name = urlsplit(url)._replace(path="/postgres").geturl(), urlsplit(url).path[1:]
+    like = _postgres_database(server, sources)
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(SQL("drop database {}").format(Identifier(name)))
+        connection.execute(
+            SQL("create database {} template {}").format(Identifier(name), Identifier(like))
+        )
+
+
+@cache
+def _postgres_database(server: str, sources: tuple[str, ...]) -> str:
+    """The name of a database with the tables, to which nobody connects any more."""
+    name = f"prepared_{uuid4().hex}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(SQL("create database {}").format(Identifier(name)))
+    _prepare(open_warehouse(urlsplit(server)._replace(path=f"/{name}").geturl()), sources)
+    return name
