@@ -122,19 +122,21 @@ def test_what_landed_and_could_not_be_loaded_is_told_as_that(at_work: Installati
     assert "landed 2025-09-09 19:30 EDT and could not be loaded" in failure(run(at_work, request))
 
 
+def all_day_around(now: datetime) -> dict[str, str]:
+    """A window of a whole day that opened half a day ago, so that none has closed lately."""
+    opened = f"{now - timedelta(hours=12):%H:%M}"
+    return {"opens": opened, "closes": opened, "time_zone": "UTC"}
+
+
 def test_a_run_that_failed_for_a_reason_that_may_pass_is_asked_for_again(
     at_work: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(steps, "RETRY_SECONDS", ())
     district = at_work.new_district()
     now = datetime.now(UTC)
-    today = at_work.pipeline().delivery_day(district, now)
-    at_work.listed[district]["window"] = {
-        "opens": "00:00",
-        "closes": "00:00",
-        "time_zone": "America/New_York",
-    }
+    at_work.listed[district]["window"] = all_day_around(now)
     at_work.list_districts(district)
+    today = at_work.pipeline().delivery_day(district, now)
     at_work.put(district, roster(), now - timedelta(minutes=20))
     at_work.server.faults.refuse_connections = True
     at_work.run(district, today, Asked())
@@ -147,8 +149,8 @@ def test_a_run_that_failed_for_a_reason_that_may_pass_is_asked_for_again(
 
 
 def test_a_run_that_failed_for_good_is_not_asked_for_again(at_work: Installation) -> None:
-    district = at_work.new_district(window={"opens": "00:00", "closes": "00:00"})
     now = datetime.now(UTC)
+    district = at_work.new_district(window=all_day_around(now))
     today = at_work.pipeline().delivery_day(district, now)
     at_work.deliver(district, today, dict.fromkeys(roster(), ""))
     assert tick(at_work, now) == []
