@@ -11,6 +11,9 @@ import pytest
 from edpipeline.validation.check import LISTED_WARNINGS
 from edpipeline_tests.results.uploads import sample
 
+pytestmark = pytest.mark.parametrize("warehouse", ["duckdb"], indirect=True)
+"""Files are read alike for both; what the SQL makes of them is tested on both by the samples."""
+
 MAP = "nwea_cdf_2020.csv"
 
 

@@ -11,6 +11,9 @@ import pytest
 from edpipeline import sources
 from edpipeline_tests.results.uploads import fixed_width, sample, table_of, wide_csv, zipped
 
+pytestmark = pytest.mark.parametrize("warehouse", ["duckdb"], indirect=True)
+"""Files are read alike for both; what the SQL makes of them is tested on both by the samples."""
+
 MAP = "nwea_cdf_2020.csv"
 
 

@@ -68,6 +68,7 @@ def test_the_sample_of_an_edition_is_told_and_loaded_whole(uploads, source, edit
     assert_facts(district.results(), expected(source, edition.name))
 
 
+@pytest.mark.parametrize("warehouse", ["duckdb"], indirect=True)
 @pytest.mark.parametrize(("source", "edition"), FIXED)
 def test_fixed_width_and_the_csv_of_a_layout_come_to_the_same(uploads, source, edition):
     district = uploads(source)
