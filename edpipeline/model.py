@@ -232,9 +232,9 @@ class Head:
     """What is known of a file before its layout: its first lines."""
 
     names: tuple[str, ...] = ()
-    """The line split at commas, trimmed; empty where the file cannot be read."""
+    """The first line split at commas, trimmed; empty where the file cannot be read."""
     text: str = ""
-    """The line as it stands."""
+    """The first line as it stands; of a file without a header, data of a student."""
     first_row: str = ""
     """The line after it, as it stands; data of a student, so for no message."""
 

@@ -59,7 +59,7 @@ class Opened:
 
     @property
     def mode(self) -> Mode:
-        """delta where any file holds changes only."""
+        """delta where any file holds changes only; bulk otherwise, snapshots included."""
         return "delta" if any(file.mode == "delta" for file in self.files) else "bulk"
 
 

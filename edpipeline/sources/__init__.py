@@ -1,7 +1,9 @@
 """What we know about each vendor's data: one module (or package, when it owns data files) a source.
 
 A source module is data first. It never reads a file of a district, never connects to anything,
-and imports nothing but the model.
+and imports nothing but the model and what reads headers. What sources of
+uploaded results share is in `results.py` (their declarations) and `uploads.py` (which edition a
+file is).
 """
 
 from edpipeline.model import Source

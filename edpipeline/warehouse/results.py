@@ -74,8 +74,7 @@ COLUMNS = {
     "drop_id": TEXT,
     "line": "bigint",
 }
-"""Type by column; sql/README.md says what each of them means."""
-
+"""Type by column; sql/marts/fct_assessment_result.sql says what each of them means."""
 
 OF_DISTRICT = "results_of_district"
 """Temporary table: the rows of `UNITED` of the district whose marts are being filled."""
