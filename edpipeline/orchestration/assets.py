@@ -7,6 +7,7 @@ day and district gets its own materializations, checks and line in the history.
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -55,6 +56,25 @@ class SyncConfig(dg.Config):
     """True: the window has closed without a delivery; record that and say so."""
 
 
+def declared(source: Source, first_day: date) -> dict[str, Any]:
+    """What Dagster is told of the step of a source, however its files arrive."""
+    partitions = by_day_and_district(first_day)
+    return {
+        "name": source.name,
+        "specs": [
+            metadata.landing_spec(source),
+            *(metadata.table_spec(source, table) for table in source.tables),
+        ],
+        "check_specs": checks.specs(source, partitions),
+        "partitions_def": partitions,
+        "backfill_policy": dg.BackfillPolicy.single_run(),
+        "pool": WAREHOUSE_POOL,
+        # A delivery is loaded whole, whatever is selected. Without this, Dagster would want every
+        # check of every table evaluated, also of those that are not in the delivery.
+        "can_subset": True,
+    }
+
+
 @decided()
 def source_assets(
     source: Source,
@@ -63,22 +83,8 @@ def source_assets(
     patience: LookSettings | None = None,
 ) -> dg.AssetsDefinition:
     """The assets of a source: `landing/<source>` and `<schema>/<table>` for each of its tables."""
-    partitions = by_day_and_district(first_day)
 
-    @dg.multi_asset(
-        name=source.name,
-        specs=[
-            metadata.landing_spec(source),
-            *(metadata.table_spec(source, table) for table in source.tables),
-        ],
-        check_specs=checks.specs(source, partitions),
-        partitions_def=partitions,
-        backfill_policy=dg.BackfillPolicy.single_run(),
-        pool=WAREHOUSE_POOL,
-        # A delivery is loaded whole, whatever is selected. Without this, Dagster would want every
-        # check of every table evaluated, also of those that are not in the delivery.
-        can_subset=True,
-    )
+    @dg.multi_asset(**declared(source, first_day))
     def sync(context: dg.AssetExecutionContext, config: SyncConfig) -> Iterator[Event]:
         settings = patience or LookSettings(patterns=source.arrives.patterns)
         yield from _DropRun(context, source, open_pipeline(), config, settings).events()

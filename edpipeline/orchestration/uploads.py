@@ -24,18 +24,17 @@ from edpipeline.landing.drop import Delivery, shown, stored_name
 from edpipeline.landing.inbox import Upload
 from edpipeline.loading.report import SyncReport
 from edpipeline.model import Source
-from edpipeline.orchestration import checks, metadata
+from edpipeline.orchestration import checks
 from edpipeline.orchestration.alerts import alert
-from edpipeline.orchestration.assets import Run, refuse
+from edpipeline.orchestration.assets import Run, declared, refuse
 from edpipeline.orchestration.partitions import (
     DISTRICTS,
-    by_day_and_district,
     decided,
     partition_key,
 )
 from edpipeline.orchestration.runs import job_name, limit_pool, request
 from edpipeline.orchestration.schedules import PARTITION_TAG, UNFINISHED
-from edpipeline.orchestration.steps import WAREHOUSE_POOL, Event, Job, OpenPipeline
+from edpipeline.orchestration.steps import Event, Job, OpenPipeline
 from edpipeline.validation.codes import CODES
 
 TICK_SECONDS = 30
@@ -61,20 +60,8 @@ def upload_assets(
     still: timedelta = inbox.STILL,
 ) -> dg.AssetsDefinition:
     """The assets of a source of uploads: `landing/<source>` and a table for each kind of file."""
-    partitions = by_day_and_district(first_day)
 
-    @dg.multi_asset(
-        name=source.name,
-        specs=[
-            metadata.landing_spec(source),
-            *(metadata.table_spec(source, table) for table in source.tables),
-        ],
-        check_specs=checks.specs(source, partitions),
-        partitions_def=partitions,
-        backfill_policy=dg.BackfillPolicy.single_run(),
-        pool=WAREHOUSE_POOL,
-        can_subset=True,
-    )
+    @dg.multi_asset(**declared(source, first_day))
     def load(context: dg.AssetExecutionContext) -> Iterator[Event]:
         yield from _UploadRun(context, source, open_pipeline(), still).events()
 
