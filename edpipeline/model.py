@@ -228,6 +228,18 @@ class Inbox:
 
 
 @dataclass(frozen=True)
+class ApiPull:
+    """An API that is asked once a day, within a window; people may hand over files beside it."""
+
+    patterns: tuple[str, ...]
+    """Shell patterns, compared without case, of the file names that belong to an upload."""
+    window: Window
+    """The window of districts that choose none."""
+    match_on: MatchField = "district_user_id"
+    """The field of the roster to match on, where nobody chose."""
+
+
+@dataclass(frozen=True)
 class Head:
     """What is known of a file before its layout: its first lines."""
 
@@ -250,6 +262,8 @@ class PlannedFile:
     """The character between values; "" for fixed width."""
     by_position: bool = False
     """True where the header's names are unknown and its order is that of the layout."""
+    given: Mapping[str, str] = field(default_factory=dict)
+    """Values of computed columns that every row of the file has, such as the product it is of."""
 
 
 @dataclass(frozen=True)
@@ -280,7 +294,7 @@ class Source:
     schema: str
     owner: str
     docs: str
-    arrives: FileDrop | Inbox
+    arrives: FileDrop | Inbox | ApiPull
     tables: tuple[Table, ...]
     editions: tuple[Edition, ...]
     plan: Planner
@@ -290,7 +304,12 @@ class Source:
     @property
     def is_uploaded(self) -> bool:
         """True where every delivery stands for itself: a later one does not replace the others."""
-        return isinstance(self.arrives, Inbox)
+        return isinstance(self.arrives, Inbox | ApiPull)
+
+    @property
+    def is_pulled(self) -> bool:
+        """True where there is an API that we ask."""
+        return isinstance(self.arrives, ApiPull)
 
     def table(self, name: str) -> Table:
         """The table of that name; KeyError when there is none."""

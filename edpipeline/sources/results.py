@@ -17,10 +17,12 @@ from importlib.resources.abc import Traversable
 
 from edpipeline.model import (
     MATCH_FIELDS,
+    ApiPull,
     Column,
     Edition,
     Inbox,
     LayoutField,
+    Planner,
     Rule,
     Source,
     Table,
@@ -28,6 +30,7 @@ from edpipeline.model import (
 from edpipeline.sources.uploads import Tells, planner
 
 KEY = "result_id"
+UPLOADED = Inbox(patterns=("*.csv", "*.tsv", "*.txt", "*.zip"))
 SEPARATORS = {"comma": ",", "tab": "\t", "any": ",\t"}
 ADDED = (
     Column(
@@ -80,9 +83,11 @@ def read_source(
     docs: str,
     tables: Mapping[str, ResultTable],
     tells: Tells = lambda line, edition: True,
+    arrives: Inbox | ApiPull = UPLOADED,
+    plan: Planner | None = None,
 ) -> Source:
-    """The source whose data lies in the package of that name. Raises ValueError where its files
-    contradict each other."""
+    """The source whose data lies in the package of that name; `plan` where its files need one of
+    their own. Raises ValueError where its files contradict each other."""
     folder = files(__package__).joinpath(name)
     fields = _rows(folder / "fields.csv")
     editions = tuple(_edition(row, folder, fields) for row in _rows(folder / "editions.csv"))
@@ -92,10 +97,11 @@ def read_source(
         schema="assessments",
         owner="team:assessment",
         docs=docs,
-        arrives=Inbox(patterns=("*.csv", "*.tsv", "*.txt", "*.zip")),
+        arrives=arrives,
         tables=tuple(_table(table, about, fields) for table, about in tables.items()),
         editions=editions,
-        plan=planner(
+        plan=plan
+        or planner(
             editions, {table for table, about in tables.items() if about.snapshot_of}, tells
         ),
     )

@@ -27,8 +27,8 @@ COLUMNS = {
         (
             *("district_id", "source_system", "edition", "source_record_id"),
             *("source_record_id_kind", "match_field", "match_value", "tested_school_code"),
-            *("tested_school_name", "assessment_code", "assessment_name", "subject", "course"),
-            *("objective_code", "objective_name", "objective_level"),
+            *("tested_school_name", "vendor_school_id", "assessment_code", "assessment_name"),
+            *("subject", "course", "objective_code", "objective_name", "objective_level"),
         ),
         TEXT,
     ),

@@ -1062,6 +1062,7 @@ select
     e.match_value,
     e.state_school_code as tested_school_code,
     e.state_school_name as tested_school_name,
+    cast(null as varchar) as vendor_school_id,
     cast(e.assessment_code as varchar) as assessment_code,
     cast(e.assessment_name as varchar) as assessment_name,
     cast(e.subject as varchar) as subject,

@@ -159,6 +159,7 @@ select
     n.match_value,
     cast(null as varchar) as tested_school_code,
     n.school as tested_school_name,
+    cast(null as varchar) as vendor_school_id,
     cast(n.assessment_code as varchar) as assessment_code,
     n.assessment as assessment_name,
     cast(n.subject as varchar) as subject,

@@ -456,6 +456,7 @@ select
     m.match_value,
     m.school_state_id as tested_school_code,
     m.school_name as tested_school_name,
+    cast(null as varchar) as vendor_school_id,
     cast(m.assessment_code as varchar) as assessment_code,
     m.test_name as assessment_name,
     cast(m.subject_code as varchar) as subject,

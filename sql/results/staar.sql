@@ -692,6 +692,7 @@ select
     c.match_value,
     cast(c.school_code as varchar) as tested_school_code,
     c.campus_name as tested_school_name,
+    cast(null as varchar) as vendor_school_id,
     cast(c.assessment_code as varchar) as assessment_code,
     cast(case c.assessment_code
         when 'staar_3_8' then 'STAAR 3-8'
