@@ -28,7 +28,7 @@ from edpipeline.landing.store import FolderStore, open_store, plain_disk_errors
 
 CHOICES = "choices.json"
 INSTANT = re.compile(r"\d{8}T\d{12}Z")
-SUFFIXES = (".csv", ".tsv", ".txt", ".zip")
+SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".zip")
 """Kinds of files that are uploaded."""
 STILL = timedelta(seconds=60)
 """A file laid by hand is taken when it was last written so long ago."""

@@ -12,7 +12,7 @@ from edpipeline import sources
 from edpipeline.errors import BadDelivery
 from edpipeline.landing import archive
 from edpipeline.loading.options import LoadOptions
-from edpipeline.model import Edition, Head, Mode, Plan, PlannedFile, Source, Table
+from edpipeline.model import ApiPull, Edition, Head, Mode, Plan, PlannedFile, Source, Table
 from edpipeline.reading.dialect import (
     Dialect,
     Header,
@@ -21,6 +21,7 @@ from edpipeline.reading.dialect import (
     read_header,
     split_line,
 )
+from edpipeline.reading.json_lines import as_delimited, is_json_lines
 from edpipeline.reading.layout import Layout, by_place, match
 from edpipeline.validation.check import Task
 from edpipeline.validation.checked import FileFinding
@@ -78,9 +79,12 @@ def open_delivery(
 ) -> Opened:
     """Open the files of a delivery (local paths by their names as delivered)."""
     findings: list[FileFinding] = []
+    if isinstance(source.arrives, ApiPull):
+        beside = source.arrives.beside
+        paths = {name: path for name, path in paths.items() if name not in beside}
     looked = _Looked(paths=_unpacked(paths, scratch, findings))
-    for name, path in looked.paths.items():
-        _look(name, path, options, looked)
+    for number, (name, path) in enumerate(looked.paths.items()):
+        _look(name, path, options, looked, scratch / f"lines-{number}.csv")
     heads = {
         name: Head(header.names, header.text, header.first_row)
         for name, header in looked.headers.items()
@@ -90,14 +94,14 @@ def open_delivery(
     text = looked.paths[manifest].read_bytes().decode("utf-8-sig", "replace") if manifest else None
     plan = source.plan(heads, text, options.edition)
     # Nobody knows what a refused zip holds, so nothing is said of it beside that.
-    beside = {"not_oneroster"} if any(f.code == "unsafe_archive" for f in findings) else set()
-    findings += [FileFinding(code, text) for code, text in plan.findings if code not in beside]
+    unsaid = {"not_oneroster"} if any(f.code == "unsafe_archive" for f in findings) else set()
+    findings += [FileFinding(code, text) for code, text in plan.findings if code not in unsaid]
     if source.is_uploaded:
         findings += _of_unreadable(looked, source, plan)
     if any(code in ("unknown_layout", "not_oneroster") for code, _ in plan.findings):
         findings += _of_another_source(heads, source)
     name = plan.edition if plan.edition != "auto" else source.editions[0].name
-    edition = source.edition(name)
+    edition = _matched_as_chosen(source.edition(name), options)
     known = [file for file in plan.files if file.table in edition.rules]
     findings += [
         FileFinding("unknown_file", f"{file.name} is not part of {edition.label} and was left")
@@ -110,6 +114,15 @@ def open_delivery(
         findings=tuple(findings),
         missing=tuple(source.table(table) for table in plan.missing if table in edition.rules),
     )
+
+
+def _matched_as_chosen(edition: Edition, options: LoadOptions) -> Edition:
+    """The edition, with the column of the vendor's that the district has chosen to match on."""
+    if not options.match_on or not options.match_column:
+        return edition
+    chosen = dict(edition.match_columns)
+    chosen[options.match_on] = (options.match_column,)
+    return replace(edition, match_columns=chosen)
 
 
 def _unpacked(
@@ -150,8 +163,11 @@ def _members(
         yield from ((name, member, unpacked) for member, unpacked in extracted.files.items())
 
 
-def _look(name: str, path: Path, options: LoadOptions, looked: _Looked) -> None:
+def _look(name: str, path: Path, options: LoadOptions, looked: _Looked, lines: Path) -> None:
     try:
+        if is_json_lines(name):
+            as_delimited(path, name, lines)
+            looked.paths[name] = path = lines
         dialect = read_dialect(path, name, options.encodings)
         looked.dialects[name] = dialect
         looked.headers[name] = read_header(path, name, dialect)
@@ -204,8 +220,13 @@ def _opened(
     if problem is not None:
         return OpenedFile(file.name, table, file.mode, None, problem, findings, dialect)
     path = looked.paths[file.name]
-    given = {"edition": edition.name, "match_field": options.match_on} if table.built_keys else {}
+    chosen = {"edition": edition.name, "match_field": options.match_on} if table.built_keys else {}
+    if options.match_column:
+        chosen["match_column"] = options.match_column
+    given = {**chosen, **file.given}
     task = Task(path, file.name, table, edition, file.mode, dialect, header, layout, given=given)
+    if is_json_lines(file.name):
+        task = replace(task, first_line=1)
     return OpenedFile(file.name, table, file.mode, task, None, findings, dialect)
 
 

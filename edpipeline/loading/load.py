@@ -4,7 +4,7 @@ Nothing is committed here: the caller owns the transaction and decides whether i
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -90,16 +90,20 @@ def load(
     if opened.refused:
         return outcome
     is_first = not _has_history(session, request)
-    outcome.files = [_checked(session, request, file, scratch, progress) for file in opened.files]
-    outcome.files += [_missing(table, scratch) for table in opened.missing]
-    if is_first and _lacks_core(outcome):
-        for file in outcome.files:
-            if not file.refused:
-                file.counts = _counts_of_unused(file.checked, "first_delivery_unusable")
-        return outcome
+    rounds = _rounds(opened.files)
+    for number, of_round in enumerate(rounds or [[]]):
+        spools = scratch / f"round-{number}"
+        files = [_checked(session, request, file, spools, progress) for file in of_round]
+        if number == 0:
+            files += [_missing(table, spools) for table in opened.missing]
+        outcome.files += files
+        if number == 0 and is_first and _lacks_core(outcome):
+            _leave_unused(files)
+            return outcome
+        if not all(file.refused for file in files):
+            _apply(session, request, outcome, files, progress)
     if all(file.refused for file in outcome.files):
         return outcome
-    _apply(session, request, outcome, progress)
     outcome.status = _status(request, outcome, is_first)
     if outcome.status == "awaiting_approval":
         # First deliveries find the district's tables empty, so this undoes all of it.
@@ -109,6 +113,20 @@ def load(
                 district=request.district_id,
             )
     return outcome
+
+
+def _rounds(files: Sequence[OpenedFile]) -> list[list[OpenedFile]]:
+    """Files in rounds, each with one file of a table at most: what a table's second file has is
+    compared with the rows that its first one brought."""
+    rounds: list[list[OpenedFile]] = []
+    seen: Counter[str] = Counter()
+    for file in files:
+        at = seen[file.table.name]
+        seen[file.table.name] += 1
+        if at == len(rounds):
+            rounds.append([])
+        rounds[at].append(file)
+    return rounds
 
 
 def _status(request: Request, outcome: Outcome, is_first: bool) -> str:
@@ -209,6 +227,12 @@ def _missing(table: Table, scratch: Path) -> FileOutcome:
     return FileOutcome(table.file, table, Counts(), checked)
 
 
+def _leave_unused(files: Sequence[FileOutcome]) -> None:
+    for file in files:
+        if not file.refused:
+            file.counts = _counts_of_unused(file.checked, "first_delivery_unusable")
+
+
 def _lacks_core(outcome: Outcome) -> bool:
     """A first delivery has no yesterday to stand in for a file that cannot be used."""
     usable = {file.table.name for file in outcome.files if not file.refused}
@@ -220,12 +244,18 @@ def _lacks_core(outcome: Outcome) -> bool:
     return bool(lacking)
 
 
-def _apply(session: Session, request: Request, outcome: Outcome, progress: Progress) -> None:
+def _apply(
+    session: Session,
+    request: Request,
+    outcome: Outcome,
+    files: Sequence[FileOutcome],
+    progress: Progress,
+) -> None:
     stage_schools(session, request.options.schools)
     references = References(
         session, request.source, request.district_id, outcome.opened.edition.without
     )
-    loads = [(file, _compared(session, request, file)) for file in _in_order(request, outcome)]
+    loads = [(file, _compared(session, request, file)) for file in _in_order(request, files)]
     references.find_left_behind([table_load for _, table_load in loads])
     for file, table_load in loads:
         outcome.breaches += breaches(table_load, request.options)
@@ -233,11 +263,12 @@ def _apply(session: Session, request: Request, outcome: Outcome, progress: Progr
             file.checked.findings.append(about_file("ids_replaced", file.name))
     outcome.hold_reason = _hold_reason(session, request, outcome, loads)
     hold = bool(outcome.hold_reason)
-    session.run(
-        "delete from ops.held_changes where district_id = $district and source = $source",
-        district=request.district_id,
-        source=request.source.name,
-    )
+    if len(files) == len(outcome.files):
+        session.run(
+            "delete from ops.held_changes where district_id = $district and source = $source",
+            district=request.district_id,
+            source=request.source.name,
+        )
     for file, table_load in loads:
         if not file.refused:
             progress(f"loading {file.table.full_name}")
@@ -248,17 +279,26 @@ def _apply(session: Session, request: Request, outcome: Outcome, progress: Progr
         if not hold:
             references.close_left_behind(table_load)
         table_load.mark_doubtful()
-        if file.table.built_keys and not file.refused and not outcome.match_rates:
-            edition, chosen = outcome.opened.edition, request.options.match_on
-            outcome.match_rates = match_rates(table_load, edition, chosen)
+        if file.table.built_keys and not file.refused:
+            _add_match_rates(request, outcome, table_load)
         if hold:
             table_load.record_held(request.source.name, outcome.hold_reason)
 
 
-def _in_order(request: Request, outcome: Outcome) -> list[FileOutcome]:
+def _add_match_rates(request: Request, outcome: Outcome, table_load: TableLoad) -> None:
+    """Rates of the first table that was loaded, over all its files."""
+    loaded = _in_order(request, [file for file in outcome.files if not file.refused])
+    if table_load.table is not loaded[0].table:
+        return
+    found = match_rates(table_load, outcome.opened.edition, request.options.match_on)
+    before = {rate.field: rate for rate in outcome.match_rates}
+    outcome.match_rates = [rate.plus(before.get(rate.field)) for rate in found]
+
+
+def _in_order(request: Request, files: Sequence[FileOutcome]) -> list[FileOutcome]:
     """Files in the order in which their tables load; a table follows those it refers to."""
     order = [table.name for table in request.source.tables]
-    return sorted(outcome.files, key=lambda file: order.index(file.table.name))
+    return sorted(files, key=lambda file: order.index(file.table.name))
 
 
 def _compared(session: Session, request: Request, file: FileOutcome) -> TableLoad:

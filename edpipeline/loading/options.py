@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from edpipeline.model import MatchField
 
 
 @dataclass(frozen=True)
@@ -21,13 +24,15 @@ class LoadOptions:
     removals_paused: bool = False
     """True: every removal waits (year-end, additions only)."""
     first_sync_needs_approval: bool = True
-    match_on: str = ""
+    match_on: MatchField | Literal[""] = ""
     """Field of the roster that results are matched on (one of `MATCH_FIELDS`); "" for rosters."""
+    match_column: str = ""
+    """Column of the results that is compared with it; "" for those that the edition names."""
 
     def with_choices(self, choices: Mapping[str, str]) -> "LoadOptions":
         """The same with what a person chose for one delivery: `edition`, `match_on`."""
         return replace(
             self,
             edition=choices.get("edition", self.edition),
-            match_on=choices.get("match_on", self.match_on),
+            match_on=choices.get("match_on", self.match_on),  # type: ignore[arg-type]
         )

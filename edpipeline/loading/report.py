@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -74,6 +74,14 @@ class MatchRate:
     def share(self) -> float:
         """0 to 1; 0 where there is no id at all."""
         return self.matched / self.values if self.values else 0.0
+
+    def plus(self, other: "MatchRate | None") -> "MatchRate":
+        """The rate over two files; an id that stands in both counts in each."""
+        if other is None:
+            return self
+        return replace(
+            self, values=self.values + other.values, matched=self.matched + other.matched
+        )
 
     def markdown_row(self) -> str:
         """The rate as a row of a table; the chosen field stands out."""

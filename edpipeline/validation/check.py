@@ -48,6 +48,8 @@ class Task:
     """True where the file before this one ended with a line end, as this one should."""
     given: Mapping[str, str] = field(default_factory=dict)
     """Values that are the same in every row, by column: what was chosen at the upload."""
+    first_line: int = 2
+    """The number of the first row's line."""
 
     @property
     def is_fixed_width(self) -> bool:
@@ -76,8 +78,8 @@ class Task:
 
     @property
     def last_line(self) -> int:
-        """The number of the file's last physical line; the header is line 1."""
-        return self.dialect.rows + 1
+        """The number of the file's last physical line."""
+        return self.dialect.rows + self.first_line - 1
 
     @property
     def last_line_is_suspect(self) -> bool:
@@ -119,7 +121,9 @@ def check(
 def _pieces(task: Task, size: int) -> Iterator[Piece]:
     if task.is_fixed_width:
         return delimited.pieces(task.path, task.dialect, task.dialect.start, size, first_line=1)
-    return delimited.pieces(task.path, task.dialect, task.header.offset, size)
+    return delimited.pieces(
+        task.path, task.dialect, task.header.offset, size, first_line=task.first_line
+    )
 
 
 def _about(task: Task, code: str) -> str:
