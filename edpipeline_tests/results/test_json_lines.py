@@ -1,4 +1,4 @@
-"""Pulled results come as JSON lines and in several files for one table; they load like any other."""
+"""Pulled results come as JSON lines, several files for one table, and load like any other."""
 
 import json
 from dataclasses import replace
