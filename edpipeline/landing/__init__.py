@@ -10,6 +10,8 @@ vendor, a column or a table, or imports Dagster or a database. It hands on paths
     store.py     Store: immutable keys; FolderStore and open_store
     s3.py        S3Store: the same, in S3
     drop.py      Drop, Delivery, Approval: what arrived, when, and who approved it
+    schools.py   which school of the roster a vendor's school is, as people decided
+    records.py   the JSON records that these write down
     sftp.py      a pinned SFTP connection, its listing, whole files only
     stability.py when a set of files is complete and still: pure, over listings
     archive.py   zips, read with limits

@@ -8,6 +8,7 @@ district and source, a calendar day, an instant. In the store, for each source a
     <source>/<district>/drops/<drop_id>/drop.json                 written last: now it is whole
     <source>/<district>/deliveries/<day>/<instant>-<drop_id>.json one for each coming
     <source>/<district>/approvals/<drop_id>-<what>.json           one for each decision
+    <source>/<district>/schools/<instant>-<hash>.json             see `schools`
 
 A drop without its drop.json was interrupted: it has no delivery, so readers do not see it, and
 landing the same bytes again completes it. Names given by the sender live inside these records
@@ -18,21 +19,25 @@ each delivery those of its own.
 """
 
 import hashlib
-import json
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
-from typing import Any
 
-from edpipeline.errors import BadConfiguration, BadDelivery, NotFound, Permanent
-from edpipeline.landing.store import STEP, Store, plain_disk_errors
-
-FORMAT = 1
+from edpipeline.errors import BadDelivery, NotFound
+from edpipeline.landing.records import (
+    as_record,
+    checked_step,
+    damaged,
+    in_utc,
+    read_record,
+    root_of,
+)
+from edpipeline.landing.store import Store, plain_disk_errors
 
 
 @dataclass(frozen=True)
@@ -117,13 +122,13 @@ def land(
     Raises BadDelivery for no file, for two of one name and for names that are not plain file
     names; Transient for a full disk, or a file that changes while it is read.
     """
-    received_at = _utc(received_at)
+    received_at = in_utc(received_at)
     drop, paths = _describe(district_id, source, files)
-    root = f"{_root(source, district_id)}/drops/{drop.drop_id}"
+    root = f"{root_of(source, district_id)}/drops/{drop.drop_id}"
     if not store.exists(f"{root}/drop.json"):
         for number, (file, path) in enumerate(zip(drop.files, paths, strict=True), 1):
             store.write_file(f"{root}/{stored_name(number, file.name)}", path, file.sha256)
-        store.write_bytes(f"{root}/drop.json", _json(asdict(drop)))
+        store.write_bytes(f"{root}/drop.json", as_record(asdict(drop)))
 
     delivery = Delivery(drop, day, received_at, origin, dict(choices or {}))
     for before in reversed(deliveries(store, district_id, source, day, day)):
@@ -139,7 +144,7 @@ def land(
     if choices:
         coming["choices"] = dict(choices)
     of_drop = {"drop_id": drop.drop_id, "district_id": district_id, "source": source}
-    store.write_bytes(_delivery_key(delivery), _json(of_drop | coming))
+    store.write_bytes(_delivery_key(delivery), as_record(of_drop | coming))
     return delivery
 
 
@@ -152,7 +157,7 @@ def deliveries(
 ) -> list[Delivery]:
     """The deliveries of the days `first` to `last`, both included, by (day, received_at)."""
     one_day = first.isoformat() if first and first == last else ""
-    keys = store.list(f"{_root(source, district_id)}/deliveries/{one_day}")
+    keys = store.list(f"{root_of(source, district_id)}/deliveries/{one_day}")
     days = [key for key in keys if _within(key.split("/")[3], first, last)]
     return _read_deliveries(store, days)
 
@@ -179,7 +184,7 @@ def find_drop(store: Store, drop_id_or_prefix: str, source: str | None = None) -
         raise NotFound(
             f"{drop_id_or_prefix[:40]!r} is not a drop id: give its 12 hex digits, or the first 4"
         )
-    keys = store.list(f"{_step(source, 'source')}/" if source else "")
+    keys = store.list(f"{checked_step(source, 'source')}/" if source else "")
     known = [key for key in keys if "/deliveries/" in key]
     found = [key for key in known if _drop_id_in(key).startswith(asked)]
     ids = sorted({_drop_id_in(key) for key in found})
@@ -200,7 +205,7 @@ def open_drop(store: Store, drop: Drop) -> Iterator[dict[str, Path]]:
     The paths are to be read only, and only inside the `with`. Raises Permanent, naming the
     file, when what is kept is no longer what landed.
     """
-    root = f"{_root(drop.source, drop.district_id)}/drops/{drop.drop_id}"
+    root = f"{root_of(drop.source, drop.district_id)}/drops/{drop.drop_id}"
     with ExitStack() as stack:
         paths = {}
         for number, file in enumerate(drop.files, 1):
@@ -208,9 +213,9 @@ def open_drop(store: Store, drop: Drop) -> Iterator[dict[str, Path]]:
             try:
                 path = stack.enter_context(store.local_copy(key))
             except NotFound as error:
-                raise _damaged(key, store, "is gone") from error
+                raise damaged(key, store, "is gone") from error
             if _size_and_hash(path) != (file.size, file.sha256):
-                raise _damaged(key, store, "is not what landed")
+                raise damaged(key, store, "is not what landed")
             paths[file.name] = path
         yield paths
 
@@ -220,22 +225,22 @@ def approve(store: Store, approval: Approval) -> Approval:
 
     Raises NotFound when that drop has not landed, so that nobody approves a typing error.
     """
-    root = _root(approval.source, approval.district_id)
+    root = root_of(approval.source, approval.district_id)
     if not store.exists(f"{root}/drops/{approval.drop_id}/drop.json"):
         raise NotFound(
             f"drop {approval.drop_id[:40]!r} of {approval.source}, district "
             f"{approval.district_id}, has not landed; there is nothing to approve"
         )
-    at = f"{_utc(approval.at):%Y%m%dT%H%M%S%fZ}"
-    key = f"{root}/approvals/{approval.drop_id}-{_step(approval.what, 'decision')}-{at}.json"
+    at = f"{in_utc(approval.at):%Y%m%dT%H%M%S%fZ}"
+    key = f"{root}/approvals/{approval.drop_id}-{checked_step(approval.what, 'decision')}-{at}.json"
     if not store.exists(key):
-        store.write_bytes(key, _json(asdict(replace(approval, at=_utc(approval.at)))))
+        store.write_bytes(key, as_record(asdict(replace(approval, at=in_utc(approval.at)))))
     return _read_approval(store, key)
 
 
 def approvals(store: Store, district_id: str, source: str) -> list[Approval]:
     """The decisions recorded for one district and source, oldest first."""
-    keys = store.list(f"{_root(source, district_id)}/approvals/")
+    keys = store.list(f"{root_of(source, district_id)}/approvals/")
     found = [_read_approval(store, key) for key in keys]
     return sorted(found, key=lambda one: (one.at, one.drop_id, one.what))
 
@@ -272,7 +277,7 @@ def _describe(
     described = []
     for name, arrived in sorted(by_name.items()):
         size, sha256 = _size_and_hash(arrived.path)
-        modified_at = None if arrived.modified_at is None else _utc(arrived.modified_at)
+        modified_at = None if arrived.modified_at is None else in_utc(arrived.modified_at)
         described.append(DropFile(name, size, sha256, modified_at))
     drop_id = drop_id_of((file.name, file.sha256) for file in described)
     paths = tuple(by_name[file.name].path for file in described)
@@ -285,25 +290,13 @@ def _size_and_hash(path: Path) -> tuple[int, str]:
         return file.tell(), digest
 
 
-def _root(source: str, district_id: str) -> str:
-    return f"{_step(source, 'source')}/{_step(district_id, 'district_id')}"
-
-
-def _step(text: str, what: str) -> str:
-    if not STEP.fullmatch(text):
-        raise BadConfiguration(
-            f"{what} {text[:40]!r}: use letters, digits, '_' and '-' only; it becomes a folder"
-        )
-    return text
-
-
 def _within(day: str, first: date | None, last: date | None) -> bool:
     return (first is None or day >= first.isoformat()) and (last is None or day <= last.isoformat())
 
 
 def _delivery_key(delivery: Delivery) -> str:
     drop, instant = delivery.drop, delivery.received_at.strftime("%Y%m%dT%H%M%S%fZ")
-    root = _root(drop.source, drop.district_id)
+    root = root_of(drop.source, drop.district_id)
     return f"{root}/deliveries/{delivery.day.isoformat()}/{instant}-{drop.drop_id}.json"
 
 
@@ -319,11 +312,11 @@ def _read_deliveries(store: Store, keys: Sequence[str]) -> list[Delivery]:
 
 
 def _read_delivery(store: Store, key: str) -> Delivery:
-    data = _load(store, key)
+    data = read_record(store, key)
     try:
         drop = _read_drop(store, data["source"], data["district_id"], data["drop_id"])
     except NotFound as error:
-        raise _damaged(key, store, "names a drop that is gone") from error
+        raise damaged(key, store, "names a drop that is gone") from error
     # Records of older versions have no files: for them the times of the first coming hold.
     times = {file["name"]: _instant(file["modified_at"]) for file in data.get("files", [])}
     files = (replace(f, modified_at=times.get(f.name, f.modified_at)) for f in drop.files)
@@ -334,7 +327,7 @@ def _read_delivery(store: Store, key: str) -> Delivery:
 
 
 def _read_drop(store: Store, source: str, district_id: str, drop_id: str) -> Drop:
-    data = _load(store, f"{_root(source, district_id)}/drops/{drop_id}/drop.json")
+    data = read_record(store, f"{root_of(source, district_id)}/drops/{drop_id}/drop.json")
     files = tuple(
         DropFile(file["name"], file["size"], file["sha256"], _instant(file["modified_at"]))
         for file in data["files"]
@@ -343,49 +336,17 @@ def _read_drop(store: Store, source: str, district_id: str, drop_id: str) -> Dro
 
 
 def _read_approval(store: Store, key: str) -> Approval:
-    data = _load(store, key)
+    data = read_record(store, key)
     at = datetime.fromisoformat(data.pop("at"))
     del data["format"]
     return Approval(**data, at=at)
-
-
-def _load(store: Store, key: str) -> dict[str, Any]:
-    try:
-        data: dict[str, Any] = json.loads(store.read_bytes(key))
-        known = data["format"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise _damaged(key, store, "cannot be read as JSON of ours") from error
-    if known != FORMAT:
-        raise Permanent(
-            f"{key} in {store.describe()} is of format {known!r}, this program reads "
-            f"{FORMAT}: use a newer version"
-        )
-    return data
-
-
-def _json(data: dict[str, Any]) -> bytes:
-    whole = {"format": FORMAT, **data}
-    text = json.dumps(whole, indent=2, ensure_ascii=False, default=lambda at: at.isoformat())
-    return (text + "\n").encode()
 
 
 def _instant(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
 
 
-def _utc(at: datetime) -> datetime:
-    if at.tzinfo is None:
-        raise ValueError("an instant without a time zone means nothing; give it one")
-    return at.astimezone(UTC)
-
-
 def shown(name: str) -> str:
     """A name from outside as it may stand in a message: quoted, harmless and short."""
     text = repr(name)
     return text if len(text) <= 80 else text[:77] + "..."
-
-
-def _damaged(key: str, store: Store, what: str) -> Permanent:
-    return Permanent(
-        f"the landing is damaged: {key} {what} in {store.describe()}; bring it back from a backup"
-    )
