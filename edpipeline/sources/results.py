@@ -10,7 +10,7 @@ A new edition is a line in `editions.csv` and a file in `layouts`.
 """
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -84,13 +84,20 @@ def read_source(
     tables: Mapping[str, ResultTable],
     tells: Tells = lambda line, edition: True,
     arrives: Inbox | ApiPull = UPLOADED,
-    plan: Planner | None = None,
+    plan: Callable[[Sequence[Edition]], Planner] | None = None,
 ) -> Source:
-    """The source whose data lies in the package of that name; `plan` where its files need one of
-    their own. Raises ValueError where its files contradict each other."""
+    """The source whose data lies in the package of that name; `plan` makes a planner of its
+    editions, where its files need one of their own. A field that no layout names is given by that
+    planner. Raises ValueError where its files contradict each other."""
     folder = files(__package__).joinpath(name)
     fields = _rows(folder / "fields.csv")
     editions = tuple(_edition(row, folder, fields) for row in _rows(folder / "editions.csv"))
+    in_files = {
+        (table, rule.column)
+        for each in editions
+        for table in each.rules
+        for rule in each.rules[table]
+    }
     return Source(
         name=name,
         title=title,
@@ -98,10 +105,11 @@ def read_source(
         owner="team:assessment",
         docs=docs,
         arrives=arrives,
-        tables=tuple(_table(table, about, fields) for table, about in tables.items()),
+        tables=tuple(_table(table, about, fields, in_files) for table, about in tables.items()),
         editions=editions,
-        plan=plan
-        or planner(
+        plan=plan(editions)
+        if plan
+        else planner(
             editions, {table for table, about in tables.items() if about.snapshot_of}, tells
         ),
     )
@@ -111,8 +119,14 @@ def _rows(path: Traversable) -> list[dict[str, str]]:
     return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
 
 
-def _table(name: str, about: ResultTable, fields: list[dict[str, str]]) -> Table:
-    own = tuple(_column(row) for row in fields if row["table"] == name)
+def _table(
+    name: str, about: ResultTable, fields: list[dict[str, str]], in_files: Set[tuple[str, str]]
+) -> Table:
+    own = tuple(
+        _column(row, computed=(name, row["name"]) not in in_files)
+        for row in fields
+        if row["table"] == name
+    )
     return Table(
         name=name,
         schema="assessments",
@@ -127,7 +141,7 @@ def _table(name: str, about: ResultTable, fields: list[dict[str, str]]) -> Table
     )
 
 
-def _column(row: dict[str, str]) -> Column:
+def _column(row: dict[str, str], computed: bool) -> Column:
     return Column(
         name=row["name"],
         header=row["name"],
@@ -137,6 +151,7 @@ def _column(row: dict[str, str]) -> Column:
         formats=_split(row["formats"]),
         least=_bound(row["least"]),
         most=_bound(row["most"]),
+        computed=computed,
     )
 
 
