@@ -7,7 +7,7 @@ file is).
 """
 
 from edpipeline.model import Source
-from edpipeline.sources import act_aspire, adam, nwea_map, oneroster, staar
+from edpipeline.sources import act_aspire, adam, nwea_map, oneroster, scantron, staar
 
 ALL: tuple[Source, ...] = (
     oneroster.SOURCE,
@@ -15,6 +15,7 @@ ALL: tuple[Source, ...] = (
     act_aspire.SOURCE,
     staar.SOURCE,
     adam.SOURCE,
+    scantron.SOURCE,
 )
 """The registry, in reading order."""
 
