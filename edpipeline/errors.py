@@ -4,6 +4,7 @@
     ├── Permanent            trying again will not help: a person must act
     │   ├── BadConfiguration     a setting or the districts file is wrong
     │   ├── BadCredentials       the other side refused us, or its host key is not the pinned one
+    │   │   └── AccountLocked        the other side locked the account: nothing may try it again
     │   ├── BadDelivery          what arrived cannot be used as it is
     │   └── NotFound             what was asked for by name does not exist
     └── Transient            trying again later may help
@@ -29,6 +30,10 @@ class BadConfiguration(Permanent):
 
 class BadCredentials(Permanent):
     """The other side refused us, or its host key is not the pinned one."""
+
+
+class AccountLocked(BadCredentials):
+    """The other side locked the account; another try could lock it for longer."""
 
 
 class BadDelivery(Permanent):
