@@ -1,0 +1,75 @@
+"""The control plane: what a test or a demonstration does to the vendors, over HTTP.
+
+    POST /reset    everything as at the start
+    POST /seed     {"world": {...}, "records": {...}}: see Office.seed
+    POST /inject   a fault, or a list of faults: see faults.py
+    POST /clock    {"advance_s": 3600} or {"now": "2026-11-01T00:00:00Z"}, or both
+    GET  /calls    {"counts": {"star": {"GET /star/...": 3}}, "calls": [...]}, without secrets
+    GET  /state    the clock, tokens, logins, records, faults to come, the servers' CPU seconds
+    GET  /ids?listing=SR   the ids of the records listed now
+
+What cannot be is answered with 400 and `{"error": "..."}`.
+"""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from edpipeline.sandbox.vendors.office import Office
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def control_app(office: Office) -> Starlette:
+    """The control plane of this office."""
+
+    def inject(faults: Any) -> None:
+        for fault in faults if isinstance(faults, list) else [faults]:
+            office.inject(fault)
+
+    acts: dict[str, Callable[[Any], object]] = {
+        "reset": lambda given: office.reset(),
+        "seed": lambda given: office.seed(**given),
+        "inject": inject,
+        "clock": lambda given: office.clock(**given),
+    }
+    looks: dict[str, Callable[[Request], Any]] = {
+        "calls": lambda request: office.calls(),
+        "state": lambda request: office.state(),
+        "ids": lambda request: {"ids": office.ids(request.query_params.get("listing", ""))},
+    }
+    return Starlette(
+        routes=[
+            *(
+                Route(f"/{name}", _post(act, office), methods=["POST"])
+                for name, act in acts.items()
+            ),
+            *(Route(f"/{name}", _get(look), methods=["GET"]) for name, look in looks.items()),
+        ]
+    )
+
+
+def _post(act: Callable[[Any], object], office: Office) -> Endpoint:
+    async def answered(request: Request) -> Response:
+        try:
+            act(json.loads(await request.body() or b"{}"))
+        except (AttributeError, TypeError, ValueError) as error:
+            return JSONResponse({"error": str(error)}, 400)
+        return JSONResponse({"ok": True, "now": office.shows()})
+
+    return answered
+
+
+def _get(look: Callable[[Request], Any]) -> Endpoint:
+    async def answered(request: Request) -> Response:
+        try:
+            return JSONResponse(look(request))
+        except ValueError as error:
+            return JSONResponse({"error": str(error)}, 400)
+
+    return answered
