@@ -7,7 +7,7 @@ file is).
 """
 
 from edpipeline.model import Source
-from edpipeline.sources import act_aspire, adam, nwea_map, oneroster, scantron, staar
+from edpipeline.sources import act_aspire, adam, nwea_map, oneroster, scantron, staar, star
 
 ALL: tuple[Source, ...] = (
     oneroster.SOURCE,
@@ -16,6 +16,7 @@ ALL: tuple[Source, ...] = (
     staar.SOURCE,
     adam.SOURCE,
     scantron.SOURCE,
+    star.SOURCE,
 )
 """The registry, in reading order."""
 
