@@ -19,6 +19,7 @@ from edpipeline_tests.warehouse.loaded import (
     MANY,
     SQL,
     load_nights,
+    match_schools,
     prepared,
     upload_results,
 )
@@ -53,6 +54,7 @@ def both(
             (folder / str(position)).mkdir()
             load_nights(warehouse, folder / str(position), dialect=DIALECTS[request.param])
             upload_results(warehouse, folder / str(position), SAMPLES.get(request.param, FEW))
+            match_schools(warehouse, "demo")
             refill_district(warehouse, SQL, "demo")
             found.append(warehouse)
         yield (found[0], found[1])
@@ -185,6 +187,20 @@ DOCTORED = {
     ),
     "rpt_unmatched_result__has_one_row_per_key": COPY_ROW.format(
         "rpt_unmatched_result", "source_record_id"
+    ),
+    "rpt_school_match__has_one_row_per_key": COPY_ROW.format(
+        "rpt_school_match", "vendor_school_id"
+    ),
+    "rpt_school_match__says_what_was_decided": (
+        "update marts.rpt_school_match set decision = 'matched', waiting_count = 0"
+        " where decision = 'school_not_matched'"
+    ),
+    "rpt_school_match__counts_every_result_of_a_school": (
+        "update marts.rpt_school_match set result_count = result_count + 1"
+    ),
+    "fct_assessment_result__is_of_a_matched_school": (
+        "update marts.fct_assessment_result set tested_school_id = 'another'"
+        f" where {A_SCORED_RESULT}"
     ),
     "rpt_upload_quality__has_one_row_per_key": COPY_ROW.format("rpt_upload_quality", "drop_id"),
     "results__hold_one_version_at_a_time": (

@@ -10,15 +10,17 @@ and `approval`, which know no terminal.
     terminal.py     tables, sentences, progress
     roster.py       check, preview, sync, approve, rebuild
     uploads.py      upload, editions
+    schools.py      match-schools
     reports.py      history, report, dictionary
     sandbox.py      sandbox demo, dev, up, deliver, environment
 """
 
-from edpipeline.cli import reports, roster, sandbox, uploads
+from edpipeline.cli import reports, roster, sandbox, schools, uploads
 from edpipeline.cli.application import app
 
 roster.add_to(app)
 uploads.add_to(app)
+schools.add_to(app)
 reports.add_to(app)
 app.add_typer(sandbox.app, name="sandbox")
 

@@ -14,8 +14,9 @@ from pathlib import Path
 from edpipeline.errors import NotFound
 from edpipeline.landing import drop as landing
 from edpipeline.landing.drop import Delivery
+from edpipeline.landing.schools import school_decisions
 from edpipeline.landing.store import Store
-from edpipeline.loading import history
+from edpipeline.loading import history, schools
 from edpipeline.loading.load import Outcome, Progress, Request, load
 from edpipeline.loading.options import LoadOptions
 from edpipeline.loading.report import SyncReport
@@ -72,6 +73,7 @@ class Sync:
         with self.warehouse.transaction() as session:
             session.lock_district(self.district_id)
             self._mirror_decisions(session)
+            schools.forget_vendor_schools(session, self.district_id, self.source.name)
             for table in self.source.tables:
                 session.run(
                     f"delete from {table.full_name} where district_id = $district",
@@ -173,11 +175,13 @@ class Sync:
             yield request, paths, scratch
 
     def _mirror_decisions(self, session: Session) -> None:
-        """Approvals live in landing, so that a lost warehouse loses no decision; schools in the
-        districts file."""
-        decided = landing.approvals(self.store, self.district_id, self.source.name)
-        history.mirror_approvals(session, self.district_id, self.source.name, decided)
-        history.mirror_schools(session, self.district_id, self.source.name, self.options.schools)
+        """Decisions live in landing, so that a lost warehouse loses none; schools in the districts
+        file."""
+        place = (self.district_id, self.source.name)
+        history.mirror_approvals(session, *place, landing.approvals(self.store, *place))
+        history.mirror_schools(session, *place, self.options.schools)
+        if self.source.is_pulled:
+            schools.mirror_school_matches(session, *place, school_decisions(self.store, *place))
 
 
 def sha256_by_name(files: Iterable[landing.DropFile]) -> dict[str, str]:

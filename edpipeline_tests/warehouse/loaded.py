@@ -5,9 +5,11 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from edpipeline.landing import drop as landing
+from edpipeline.landing.schools import SchoolDecision
 from edpipeline.landing.store import open_store
 from edpipeline.loading.options import LoadOptions
 from edpipeline.loading.report import SyncReport
+from edpipeline.loading.schools import mirror_school_matches, record_vendor_schools
 from edpipeline.loading.sync import Sync
 from edpipeline.sandbox.roster import POWERSCHOOL, Dialect, Size, schools, write_roster
 from edpipeline.sources import source
@@ -60,8 +62,10 @@ FEW = (
     ("nwea_map", "nwea_cdf_2020.csv"),
     ("nwea_map", "bad/impossible_values.csv"),
     ("staar", "staar_38_2025.csv"),
+    ("scantron", "scantron_api.csv"),
 )
-"""Samples with strands, levels, ids that nobody has, and rows that are rejected."""
+"""Samples with strands, levels, ids that nobody has, schools to be matched, and rows that are
+rejected."""
 MANY = (
     *FEW,
     ("nwea_map", "bad/corrected_later.csv"),
@@ -104,3 +108,16 @@ def as_delivered(name: str, file: str) -> tuple[bytes, str]:
     table = next(iter(edition.headers))
     records = table_of(sample(name, file).decode())
     return fixed_width(edition, table, records), "results.txt"
+
+
+def match_schools(warehouse: Warehouse, district_id: str, source: str = "scantron") -> None:
+    """A vendor lists four schools; a person matched one of them, and said that one has none."""
+    listed = [{"vendor_school_id": f"L{n}", "vendor_school_name": f"School {n}"} for n in range(4)]
+    at = datetime(2026, 9, 2, 8, tzinfo=UTC)
+    decided = {
+        name: SchoolDecision(name, school, "Ada", at)
+        for name, school in {"L1": "0101", "L2": None}.items()
+    }
+    with warehouse.transaction() as session:
+        record_vendor_schools(session, district_id, source, listed, FIRST_DAY)
+        mirror_school_matches(session, district_id, source, decided)

@@ -1,6 +1,7 @@
 -- One row per district, result and objective: a student, an assessment, one administration of it,
 -- and a part of it. Filter on objective_code = 'overall' for the test itself, and on is_primary for
--- one result a term. Results whose student the roster does not have are in rpt_unmatched_result.
+-- one result a term. Results whose student the roster does not have, or whose school nobody has
+-- matched with one of the roster yet, are in rpt_unmatched_result.
 -- Key: district_id, result_key
 --
 -- district_id: District that the row belongs to.
@@ -19,6 +20,8 @@
 -- match_value: The file's id, as written. [direct]
 -- tested_school_code: Code of the school where the student tested, as the file has it.
 -- tested_school_name: Name of that school, as the file has it.
+-- tested_school_id: That school in the roster, as a person matched it by
+--   `edpipeline match-schools`; null of sources whose schools need not be matched.
 -- assessment_code: The assessment, such as nwea_map_growth or staar_3_8.
 -- assessment_name: Name of the test as the file has it.
 -- subject: math, reading, language, writing, ela, science, social_studies, stem or composite.
@@ -38,7 +41,7 @@
 -- attempt_no: Number of the attempt at the same test in the same term, where there are several.
 -- is_retest: True where the file calls it a retest.
 -- is_primary: True for the one result that counts for student, assessment, subject, course,
---   school year and term.
+--   school year and term. While that one waits for its school, it is the latest of the others.
 -- primary_rule: Why that one counts.
 -- score_status: scored, absent, other, exempt, not_attempted, invalidated, partial or
 --   no_information. Scores and levels are null unless scored or partial.
@@ -92,6 +95,7 @@ select
     r.match_value,
     r.tested_school_code,
     r.tested_school_name,
+    m.school_id as tested_school_id,
     r.assessment_code,
     r.assessment_name,
     r.subject,
@@ -110,12 +114,25 @@ select
     r.mode,
     r.attempt_no,
     r.is_retest,
-    r.is_primary and not r.is_deleted and row_number() over (
+    not r.is_deleted and coalesce(r.source_record_id = first_value(
+        case
+            when r.is_deleted then null
+            when r.is_primary or (r.objective_code = 'overall' and r.score_status = 'scored')
+                then r.source_record_id
+        end
+    ) over (
         partition by
             r.district_id, b.student_id, r.assessment_code, r.subject, r.course, r.school_year,
-            r.term, r.objective_code, r.is_primary and not r.is_deleted
-        order by r.test_date desc nulls last, r.delivered_on desc, r.source_record_id
-    ) = 1 as is_primary,
+            r.term
+        order by
+            case
+                when r.is_deleted then 3
+                when r.is_primary then case when r.objective_code = 'overall' then 0 else 1 end
+                when r.objective_code = 'overall' and r.score_status = 'scored' then 2
+                else 3
+            end,
+            r.test_date desc nulls last, r.delivered_on desc, r.source_record_id
+    ), false) as is_primary,
     r.primary_rule,
     r.score_status,
     r.status_code,
@@ -157,3 +174,7 @@ join marts.bridge_result_student b
     on b.district_id = r.district_id and b.match_field = r.match_field
     and b.match_value = coalesce(r.match_value, '')
 join marts.dim_student s on s.district_id = b.district_id and s.student_id = b.student_id
+left join marts.rpt_school_match m
+    on m.district_id = r.district_id and m.source = r.source_system
+    and m.vendor_school_id = r.vendor_school_id
+where r.vendor_school_id is null or m.school_id is not null

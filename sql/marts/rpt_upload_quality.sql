@@ -13,11 +13,13 @@
 -- rows_accepted: Rows that were used.
 -- rows_rejected: Rows that were not; ops.rejected_rows lists each.
 -- result_count: Results of this drop that count now; later drops may have taken its place.
--- matched_count: Of these, results whose student is in the roster.
--- match_rate: Share of results matched, 0 to 1; null where no result of the drop counts now.
+-- schoolless_count: Of these, results whose school is not matched, or has none that matches,
+--   whoever their student is.
+-- matched_count: Of the others, results whose student is in the roster.
+-- match_rate: Their share of the others, 0 to 1; null where there are none.
 -- match_field: Field of the roster that was compared.
 -- best_match_field: Field that would have matched more of its ids, when it was loaded; else null.
--- is_poorly_matched: True where less than half was matched.
+-- is_poorly_matched: True where match_rate is less than half.
 with syncs as (
     select
         h.*,
@@ -39,11 +41,14 @@ files as (
 ),
 -- Not from assessments.results: the marts below have computed it already.
 results as (
-    select r.district_id, r.source_system, r.drop_id, r.match_field, 1 as matched
+    select
+        r.district_id, r.source_system, r.drop_id, r.match_field, 1 as matched, 0 as schoolless
     from marts.fct_assessment_result r
     where r.objective_code = 'overall'
     union all
-    select u.district_id, u.source_system, u.drop_id, u.match_field, 0
+    select
+        u.district_id, u.source_system, u.drop_id, u.match_field, 0,
+        case when u.reject_reason in ('school_not_matched', 'no_matching_school') then 1 else 0 end
     from marts.rpt_unmatched_result u
 ),
 counted as (
@@ -51,6 +56,7 @@ counted as (
         district_id, source_system, drop_id,
         min(match_field) as match_field,
         count(*) as result_count,
+        cast(sum(schoolless) as bigint) as schoolless_count,
         cast(sum(matched) as bigint) as matched_count
     from results
     group by district_id, source_system, drop_id
@@ -75,11 +81,13 @@ select
     f.rows_accepted,
     f.rows_rejected,
     coalesce(c.result_count, 0) as result_count,
+    coalesce(c.schoolless_count, 0) as schoolless_count,
     coalesce(c.matched_count, 0) as matched_count,
-    cast(c.matched_count as double precision) / nullif(c.result_count, 0) as match_rate,
+    cast(c.matched_count as double precision) / nullif(c.result_count - c.schoolless_count, 0)
+        as match_rate,
     c.match_field,
     case when not m.is_chosen and m.matched_count > 0 then m.match_field end as best_match_field,
-    coalesce(2 * c.matched_count < c.result_count, false) as is_poorly_matched
+    coalesce(2 * c.matched_count < c.result_count - c.schoolless_count, false) as is_poorly_matched
 from syncs h
 join files f on f.district_id = h.district_id and f.sync_id = h.sync_id
 left join counted c
