@@ -40,6 +40,20 @@ FILES = {
         5,
         {},
     ),
+    # Columns that math and early literacy alone have are not in it.
+    "star/edfi_bundle/SR_sample_anonymized_file.csv": (
+        "star",
+        "star_v2",
+        5,
+        {"optional_columns_missing": 1},
+    ),
+    "star/edfi_bundle/SR_Dashboard_Standards_v2_sample_anonymized_file.csv": (
+        "star",
+        "star_v2",
+        5,
+        {},
+    ),
+    "star/edfi_bundle/SR_SkillArea_v1_sample_anonymized_file.csv": ("star", "star_v2", 5, {}),
 }
 
 
@@ -81,6 +95,13 @@ HEADERS = {
     ("staar", "summative_alt2_2023_long_121"): "staar_long_2023",
     ("staar", "interim_2022_23_85"): "staar_interim_2023",
     ("staar", "eoc_alt2_2022_118"): "staar_eoc_alt2_2022",
+    **{
+        ("star", f"{product}_{layout}"): f"star_{'v2' if layout == 'v2' else 'v1'}"
+        for product in ("sr", "sm", "sel")
+        for layout in ("v2", "v1", "historical")
+    },
+    ("star", "sr_dashboard_standards_v2"): "star_v2",
+    ("star", "sr_skillarea_v1"): "star_v2",
 }
 
 
