@@ -130,6 +130,7 @@ def prepare(warehouse: Warehouse, sources: Sequence[Source], sql_folder: Path) -
 _TYPE_NAMES = {
     "character varying": "varchar",
     "double": "double precision",
+    "time without time zone": "time",
     "timestamp without time zone": "timestamp",
 }
 """What the catalogs of the warehouses call a type, by the name that declarations use."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from edpipeline.errors import Permanent
-from edpipeline.model import Column, Source
+from edpipeline.model import SQL_TYPES, Column, Source
 from edpipeline.warehouse.engine import Warehouse, open_warehouse
 from edpipeline.warehouse.schema import prepare
 from edpipeline_tests.district import ONEROSTER, SQL
@@ -54,6 +54,13 @@ def test_a_column_added_amid_others_keeps_grants_and_views_of_others(warehouse: 
             assert session.value(
                 "select has_table_privilege('pg_monitor', 'roster.current_orgs', 'select')"
             )
+
+
+def test_columns_of_every_type_are_known_again(warehouse: Warehouse) -> None:
+    of_every = [Column(f"a_{kind}", kind, kind, "A value.") for kind in SQL_TYPES]
+    prepare(warehouse, [declared(*ORGS.tables[0].columns, *of_every)], SQL)
+    prepare(warehouse, [declared(*ORGS.tables[0].columns, *of_every, MASCOT)], SQL)
+    assert shown(warehouse)[-1] == "mascot"
 
 
 def test_a_new_warehouse_shows_columns_as_declared(warehouse: Warehouse) -> None:
