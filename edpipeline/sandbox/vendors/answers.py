@@ -86,7 +86,8 @@ def page_answer(
 ) -> Response:
     """`{"<name>": [records], ...rest}`, without decoding the records."""
     tail = json.dumps(rest).removeprefix("{").encode()
-    body = b'{"%s":[%s],%s' % (name.encode(), shelf.page(asked, first, size), tail)
+    head = b'{"%s":[' % name.encode()
+    body = b"".join((head, shelf.page(asked, first, size), b"],", tail))
     return Response(body, media_type="application/json")
 
 

@@ -47,7 +47,7 @@ class Listed(Protocol):
         """How many records there are."""
         ...
 
-    def page(self, asked: Asked, first: int, size: int) -> bytes:
+    def page(self, asked: Asked, first: int, size: int) -> bytes | memoryview:
         """Up to `size` records from the one at `first`, as the inside of a JSON array."""
         ...
 
@@ -164,15 +164,20 @@ class BulkShelf:
         starts = np.concatenate([[0], lengths.cumsum()[:-1]])
         ends = starts + np.array([self._id_ends[row] for row in rows])
         page = b",".join(self._block[row] for row in rows)
-        return np.frombuffer(page, dtype=np.uint8), ends[:, None] + np.arange(-_ID_DIGITS, 0)
+        return np.frombuffer(bytearray(page), dtype=np.uint8), ends[:, None] + np.arange(
+            -_ID_DIGITS, 0
+        )
 
-    def page(self, asked: Asked, first: int, size: int) -> bytes:
-        """Up to `size` records from the one at `first`, as the inside of a JSON array."""
+    def page(self, asked: Asked, first: int, size: int) -> memoryview:
+        """Up to `size` records from the one at `first`, as the inside of a JSON array.
+
+        Only until the next page is asked for.
+        """
         size = min(size, self.count(asked) - first)
         if size <= 0:
-            return b""
-        template, digits = self._page(first % len(self._block), size)
-        page = template.copy()
+            return memoryview(b"")
+        page, digits = self._page(first % len(self._block), size)
         ordinal = np.arange(first, first + size)[:, None]
+        # Every page writes all ids anew, so the same bytes serve each time without a copy.
         page[digits] = ord("0") + ordinal // 10 ** np.arange(_ID_DIGITS - 1, -1, -1) % 10
-        return page.tobytes()
+        return page.data
