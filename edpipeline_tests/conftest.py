@@ -21,6 +21,7 @@ from psycopg.sql import SQL, Identifier
 
 from edpipeline.sandbox.postgres_server import postgres_server
 from edpipeline.scratch import scratch_folder
+from edpipeline_tests.held import close_all, held_open
 
 FOREIGN_SETTINGS = (
     "EDPIPELINE_",
@@ -121,6 +122,17 @@ def laws_hold_on_all_threads(request: pytest.FixtureRequest) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         if request.path.name == "test_laws.py":
             patch.delenv(SHARES[1], raising=False)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def warehouses_stay_open(request: pytest.FixtureRequest) -> Iterator[None]:
+    """DuckDB files stay open within this process, unless a test says that others come in."""
+    if request.node.get_closest_marker("other_processes"):
+        close_all()
+        yield
+        return
+    with held_open():
         yield
 
 

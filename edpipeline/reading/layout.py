@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from edpipeline.model import Column, Edition, LayoutField, Table
 
@@ -85,6 +86,7 @@ def match(
     )
 
 
+@lru_cache(maxsize=1 << 15)
 def normal(header: str) -> str:
     """A header as fields are compared: its letters and digits, without case."""
     return "".join(sign for sign in header.casefold() if sign.isalnum())

@@ -315,16 +315,14 @@ class _Pass:
         self, odd: pl.DataFrame, unreadable: pl.DataFrame, number: int
     ) -> pl.DataFrame:
         """Lists what is wrong; gives back the odd rows that are accepted all the same."""
-        odd = odd.with_columns(
-            self.rules.rejects().alias("__rejected"), self.rules.warns().alias("__warned")
-        )
-        parts = [of_lines(unreadable, self.task), *of_rows(odd, self.rules)]
+        broken = self.rules.broken(odd)
+        parts = [of_lines(unreadable, self.task), *of_rows(odd, self.rules, broken)]
         found = pl.concat([part for part in parts if part.height] or [nothing()])
         self._list(found, number)
         self.last_line_is_bad |= shows_a_cut(found, unreadable, self.task)
-        return odd.filter(~pl.col("__rejected")).select(
-            "line", "row_hash", pl.col("__warned").alias("warned"), *self.rules.values
-        )
+        warned = self.rules.any_of("warning", broken).alias("warned")
+        kept = odd.with_columns(warned).filter(~self.rules.any_of("error", broken))
+        return kept.select("line", "row_hash", "warned", *self.rules.values)
 
     def _list(self, findings: pl.DataFrame, number: int) -> None:
         if not findings.height:

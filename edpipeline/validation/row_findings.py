@@ -87,21 +87,19 @@ def shows_a_cut(findings: pl.DataFrame, unreadable: pl.DataFrame, task: "Task") 
     return not findings.filter((pl.col("line") == task.last_line) & is_error & by_a_cut).is_empty()
 
 
-def of_rows(odd: pl.DataFrame, compiled: rules.Rules) -> Sequence[pl.DataFrame]:
-    """Findings for rows that break rules: one for each row and rule."""
+def of_rows(
+    odd: pl.DataFrame, compiled: rules.Rules, broken: pl.DataFrame
+) -> Sequence[pl.DataFrame]:
+    """Findings for rows that break rules: one for each row and rule. `broken` says which do."""
     if not odd.height:
         return []
-    flags = odd.select(
-        check.failed.fill_null(False).alias(str(position))
-        for position, check in enumerate(compiled.checks)
-    )
     about = odd.select("line", compiled.key.alias("record_id"))
     parts = []
     for position, check in enumerate(compiled.checks):
-        broken = about.filter(flags[str(position)])
-        if broken.height:
+        found = about.filter(broken[str(position)])
+        if found.height:
             parts.append(
-                broken.select(
+                found.select(
                     "line",
                     pl.lit(check.column).alias("column_name"),
                     pl.lit(check.severity).alias("severity"),

@@ -103,13 +103,18 @@ class Rules:
     key: pl.Expr
     """The key as text, also for rows that are rejected; null where it cannot be known."""
 
-    def rejects(self) -> pl.Expr:
-        """True for rows that break any rule of severity error."""
-        return _any(check.failed for check in self.checks if check.severity == "error")
+    def broken(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Which rows break which rule: `line`, and a boolean by the position of each check."""
+        failed = (
+            check.failed.fill_null(False).alias(str(n)) for n, check in enumerate(self.checks)
+        )
+        return rows.select("line", *failed)
 
-    def warns(self) -> pl.Expr:
-        """True for rows that break any rule of severity warning."""
-        return _any(check.failed for check in self.checks if check.severity == "warning")
+    def any_of(self, severity: Severity, broken: pl.DataFrame) -> pl.Series:
+        """True for rows that break any rule of that severity."""
+        found = [str(n) for n, check in enumerate(self.checks) if check.severity == severity]
+        any_of_them = pl.any_horizontal(found) if found else pl.repeat(False, pl.len())
+        return broken.select(any_of_them.alias(severity)).to_series()
 
 
 def compile_rules(

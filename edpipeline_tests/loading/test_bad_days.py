@@ -34,6 +34,8 @@ from edpipeline_tests.district import (
     rows,
 )
 
+pytestmark = pytest.mark.other_processes
+
 ROOT = Path(__file__).parents[2]
 CORE = ("users", "classes", "enrollments")
 

@@ -125,7 +125,8 @@ class Uploads:
     def results(self, columns: str = "*", where: str = "true") -> list[dict[str, Any]]:
         """Rows in the common shape."""
         return self.query(
-            f"select {columns} from assessments.results where district_id = $district and {where}"
+            f"select {columns} from assessments.{self.source.name}_results"
+            f" where district_id = $district and {where}"
             " order by line, objective_code, subject"
         )
 

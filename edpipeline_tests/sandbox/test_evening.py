@@ -22,6 +22,8 @@ from edpipeline.sandbox import dagster_dev, evening
 from edpipeline.sandbox.roster import SMALL
 from edpipeline.settings import provided, secret
 
+pytestmark = pytest.mark.other_processes
+
 
 def sandbox(folder: Path, clean: bool = True, **options: bool):  # type: ignore[no-untyped-def]
     return evening.running(folder, clean=clean, size=SMALL, **options)

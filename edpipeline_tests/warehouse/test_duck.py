@@ -10,6 +10,8 @@ from edpipeline.errors import Busy, EdpipelineError, Permanent, Transient
 from edpipeline.warehouse.duck import _explained
 from edpipeline.warehouse.engine import open_warehouse
 
+pytestmark = pytest.mark.other_processes
+
 WAREHOUSE = Path("/data/locksmith/warehouse.duckdb")
 FULL = "No space left on device"
 

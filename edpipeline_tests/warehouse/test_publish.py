@@ -204,6 +204,7 @@ while True:
 """
 
 
+@pytest.mark.other_processes
 def test_a_publish_that_is_killed_leaves_whole_files(duck: Warehouse, tmp_path: Path) -> None:
     published = tmp_path / "published"
     load_nights(duck, tmp_path, nights=[0])
