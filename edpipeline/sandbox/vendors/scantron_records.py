@@ -1,8 +1,8 @@
 """Performance Series' results: one record a test, in September, January and May.
 
 At fixed places in the order of records, so that even a small district has some of each: a test
-spoiled days later (every 50th), a reading rate that was not measured, `NM` (every 6th), no
-percentile (every 20th). Grade 9 takes Algebra and grade 10 Geometry, whose scores start at 5000.
+spoiled or invalidated days later (every 50th), a reading rate that was not measured, `NM` (every
+6th), no percentile (every 20th). Grade 9 takes Algebra and grade 10 Geometry, whose scores start at 5000.
 """
 
 from functools import lru_cache
@@ -130,6 +130,7 @@ def _records(rows: pl.DataFrame, district: District, subject: str) -> pl.DataFra
         else nothing,
         units=_units(subject, score),
         spoiled=pl.lit(False),
+        invalidated=pl.lit(False),
         # What the vendor sends though it should not.
         studentPassword=pl.lit(f"{CANARY}student-password-") + pl.col("index").cast(str),
         sessionUrl=pl.lit(f"https://tests.example/resume?session={CANARY}session-")
@@ -156,7 +157,10 @@ def results(district: District) -> Shelf:
             until=pl.when(spoilt).then(later),
             json=encode(records, ["readingRate"]),
         )
-        second = records.with_columns(spoiled=pl.lit(True))
+        second = records.with_columns(
+            spoiled=pl.Series(np.arange(len(rows)) % 100 == 13),
+            invalidated=pl.Series(np.arange(len(rows)) % 100 != 13),
+        )
         second = second.select(
             key="testSessionId",
             school="locationId",
