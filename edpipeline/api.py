@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlsplit
 
+import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -71,6 +72,8 @@ def _base_url(text: str) -> str:
 
 
 def _fields(value: object) -> object:
+    if isinstance(value, list | tuple):
+        return {str(name): str(name) for name in value}
     return {LAYOUT: LAYOUT} if value == LAYOUT else value
 
 
@@ -161,17 +164,18 @@ class Child(BaseModel):
     model_config = STRICT
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    fields: Mapping[str, str]
-    """JSON path in the child: landed name."""
-    carried: Mapping[str, str] = Field(default_factory=dict)
+    fields: Fields
+    """JSON path in the child: landed name; or a list of names that stay as they are."""
+    carried: Fields = Field(default_factory=dict)
     """JSON path in the record around it: landed name in the child's file."""
 
 
 class Listing(BaseModel):
     """Records that come in pages.
 
-    `fields` is the allow-list, JSON path (dotted): landed name. What is not in it never touches
-    a disk. Where two paths have one landed name, the first that a record has counts.
+    `fields` is the allow-list, JSON path (dotted): landed name; or a list of names that stay as
+    they are, or `layout`, see `read_api`. What is not in it never touches a disk. Where two paths
+    have one landed name, the first that a record has counts.
     """
 
     model_config = STRICT
@@ -254,8 +258,8 @@ def read_api(
 
     Raises BadConfiguration, naming the key, for what is unknown, missing or of a wrong form.
     """
-    file, _ = parsed(text, path, ApiSpec)
-    plain = _resolved(file.model_dump(exclude_unset=True), layouts or {}, path)
+    parsed(text, path, ApiSpec)
+    plain = _resolved(yaml.load(text, Loader=yaml.BaseLoader), layouts or {}, path)
     over = _resolved(overrides or {}, layouts or {}, path)
     for kind in ("listings", "calls"):
         unknown = sorted(set(over.get(kind) or {}) - set(plain.get(kind, {})))
@@ -350,12 +354,15 @@ def _resolved(
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(below)
     for key, value in above.items():
-        # Keys of statuses are numbers in the file and may be texts in what overrides it.
-        known = next((old for old in merged if str(old) == str(key)), key)
+        # Statuses are text in the file, and may be numbers in what overrides it.
+        known = str(key)
+        old = merged.get(known)
+        if isinstance(old, list) and isinstance(value, Mapping):
+            old = _fields(old)
         if value is None:
             merged.pop(known, None)
-        elif isinstance(value, Mapping) and isinstance(merged.get(known), Mapping):
-            merged[known] = _merged(merged[known], value)
+        elif isinstance(value, Mapping) and isinstance(old, Mapping):
+            merged[known] = _merged(old, value)
         else:
             merged[known] = value
     return merged
