@@ -225,6 +225,8 @@ def test_scantron_locks_the_account_after_wrong_logins_and_counts_them(
     assert state["locked"]
     assert state["logins"] == {"wrong": 5, "locked": 2}
     assert vendors.counts("scantron") == {"POST /scantron/v1/session": 7}
+    vendors.unlock()
+    assert http.post(url, json=LOGIN).status_code == 200
 
 
 def test_a_disabled_account_is_refused_only_with_its_password(
@@ -509,6 +511,16 @@ def test_a_connection_goes_wrong_and_the_next_one_does_not(
         star.get(url, timeout=1)
     assert star.get(url, timeout=1).status_code == 200
     assert len(vendors.calls()) == 4
+
+
+def test_a_vendor_is_down_until_it_is_healed(vendors: Vendors, http: requests.Session) -> None:
+    vendors.inject(match={"path": "^/star/"}, drop_connection=True, times=None)
+    for _ in range(2):
+        with pytest.raises(requests.ConnectionError):
+            http.get(f"{vendors.star_url}{DISTRICT}/schools")
+    assert http.post(f"{vendors.scantron_url}/v1/session", json=LOGIN).status_code == 200
+    http.post(f"{vendors.control_url}/heal")
+    assert http.get(f"{vendors.star_url}{DISTRICT}/schools").status_code == 401
 
 
 def test_a_delayed_answer_is_whole(vendors: Vendors, star: requests.Session) -> None:

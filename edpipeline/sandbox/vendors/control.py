@@ -3,6 +3,8 @@
     POST /reset    everything as at the start
     POST /seed     {"world": {...}, "records": {...}}: see Office.seed
     POST /inject   a fault, or a list of faults: see faults.py
+    POST /heal     no fault any more
+    POST /unlock   the account at Scantron
     POST /clock    {"advance_s": 3600} or {"now": "2026-11-01T00:00:00Z"}, or both
     GET  /calls    {"counts": {"star": {"GET /star/...": 3}}, "calls": [...]}, without secrets
     GET  /state    the clock, tokens, logins, records, faults to come, the servers' CPU seconds
@@ -36,6 +38,8 @@ def control_app(office: Office) -> Starlette:
         "reset": lambda given: office.reset(),
         "seed": lambda given: office.seed(**given),
         "inject": inject,
+        "heal": lambda given: office.heal(),
+        "unlock": lambda given: office.unlock(),
         "clock": lambda given: office.clock(**given),
     }
     looks: dict[str, Callable[[Request], Any]] = {

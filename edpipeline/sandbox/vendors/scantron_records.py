@@ -2,7 +2,8 @@
 
 At fixed places in the order of records, so that even a small district has some of each: a test
 spoiled or invalidated days later (every 50th), a reading rate that was not measured, `NM` (every
-6th), no percentile (every 20th). Grade 9 takes Algebra and grade 10 Geometry, whose scores start at 5000.
+6th), no percentile (every 20th). Grade 9 takes Algebra and grade 10 Geometry, whose scores start
+at 5000.
 """
 
 from functools import lru_cache

@@ -70,6 +70,14 @@ class Vendors:
         """
         self._ask(lambda: self._office.inject(fault))
 
+    def heal(self) -> None:
+        """Let nothing go wrong any more; all else stays as it is."""
+        self._ask(self._office.heal)
+
+    def unlock(self) -> None:
+        """Unlock the account at Scantron, as its support does when asked."""
+        self._ask(self._office.unlock)
+
     def reset(self) -> None:
         """Everything as it was at the start: world, clock, records; no faults, tokens or calls."""
         self._ask(self._office.reset)
