@@ -108,16 +108,33 @@ def test_a_test_of_both_ways_counts_once_as_the_api_has_it(uploads, order):
     assert {"000102:Science:2025-09-18", "000999:Reading:2025-07-01"} <= set(found)
 
 
-def test_an_evenings_test_has_the_day_before_in_the_export(uploads):
+@pytest.mark.parametrize("warehouse", ["duckdb"], indirect=True)
+@pytest.mark.parametrize("student", ["000102", "0007002"])
+def test_an_evenings_test_has_its_own_day_or_the_one_before_in_the_export(uploads, student):
     district = uploads("scantron")
     district.upload(only(API, 4), API)
-    evening = edited(EXPORT, ("09/19/2025", "01/13/2026"))
-    assert district.upload(evening, EXPORT, day=1).status == "loaded"
-    found = whole_tests(district, "match_value = '000102'")
-    assert set(found) == {"ts-0003", "000102:Science:2025-09-18"}
-    noon = edited(EXPORT, ("09/19/2025", "01/12/2026"))
-    district.upload(noon, EXPORT, day=2)
-    assert "000102:Language Arts:2026-01-12" in whole_tests(district)
+    for day, (written, sat_on, is_another) in enumerate(
+        (("01/13/2026", "2026-01-13", 0), ("01/14/2026", "2026-01-14", 0))
+        + (("01/12/2026", "2026-01-12", 1), ("01/15/2026", "2026-01-15", 1)),
+        start=1,
+    ):
+        export = edited(EXPORT, ("000102", student), ("09/19/2025", written))
+        assert district.upload(export, EXPORT, day=day).status == "loaded"
+        found = whole_tests(district)
+        assert (f"{student}:Language Arts:{sat_on}" in found) == bool(is_another)
+        assert {"ts-0003", f"{student}:Science:2025-09-18"} <= set(found)
+
+
+@pytest.mark.parametrize("warehouse", ["duckdb"], indirect=True)
+def test_in_every_term_the_latest_scored_test_counts(uploads):
+    district = uploads("scantron")
+    district.upload(edited(API, ("2025-11-03T14:55:40Z", "2026-01-20T14:55:40Z")), API)
+    found = whole_tests(district, "match_value = '000101'")
+    assert {name: row["is_primary"] for name, row in found.items()} == {
+        "ts-0001": True,
+        "ts-0002": False,
+        "ts-0007": True,
+    }
 
 
 def test_a_test_in_many_exports_is_one_result_and_the_latest_delivery_counts(uploads):
