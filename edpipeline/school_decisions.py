@@ -49,7 +49,9 @@ def look(pipeline: Pipeline, district_id: str, source: str, progress: Progress =
     pipeline.district(district_id)
     known = [each.name for each in sources.ALL if each.is_pulled]
     if source not in known:
-        raise NotFound(f"schools are matched of {', '.join(known) or 'no source'}; not {source!r}")
+        raise NotFound(
+            f"schools are matched for: {', '.join(known) or 'no source'}; not {source!r}"
+        )
     if not _are_marts_made(pipeline):
         pipeline.refill(district_id, progress)
     decisions = school_decisions(pipeline.store, district_id, source)
@@ -73,7 +75,7 @@ _VENDOR_SCHOOLS = """
     select
         coalesce(v.vendor_school_id, t.vendor_school_id),
         coalesce(v.vendor_school_name, t.vendor_school_name),
-        v.state_id, v.identifier, v.sourced_id,
+        v.state_id, coalesce(v.identifier, t.vendor_school_code), v.sourced_id,
         coalesce(t.result_count, 0)
     from (
         select * from ops.vendor_schools where district_id = $district and source = $source

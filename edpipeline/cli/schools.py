@@ -127,11 +127,14 @@ def _say_decided(sides: Sides, schools: Mapping[str, str | None]) -> None:
 
 def _say_counted(source: str, before: Counted, after: Counted) -> None:
     terminal.say(f"Results of {source} that count: {after.counting:,}, before {before.counting:,}.")
+    places = f"{after.waiting_schools:,} school{'s' if after.waiting_schools > 1 else ''}"
     held_up = [
-        (after.waiting, f"wait for {after.waiting_schools:,} schools to be matched"),
-        (after.schoolless, "are of schools that the roster has not"),
-        (after.studentless, "are of students who were not found"),
+        (after.waiting, f"wait for {places} to be matched"),
+        (after.schoolless, "of schools that the roster does not have"),
+        (after.studentless, "of students who were not found"),
     ]
     for count, why in held_up:
         if count:
-            terminal.say(f"  {count:,} {why}; marts.rpt_unmatched_result lists them.")
+            terminal.say(f"  {count:,} {why}")
+    if after.waiting or after.schoolless or after.studentless:
+        terminal.say("marts.rpt_unmatched_result lists the others, and what to do.")

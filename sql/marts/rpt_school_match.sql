@@ -7,6 +7,7 @@
 -- source: Source that has the school, such as star.
 -- vendor_school_id: The vendor's identifier of the school.
 -- vendor_school_name: Name of the school in the vendor's list, else in its latest result.
+-- vendor_school_code: Code of the school in its latest result; null where results have none.
 -- decision: matched, no_matching_school (a person said that the roster has none) or
 --   school_not_matched (nobody said anything yet, or the school has left the roster altogether).
 -- school_id: The school of the roster; null unless matched.
@@ -18,10 +19,13 @@
 -- waiting_count: Of these, results that wait until the school is matched.
 with tested as (
     select
-        r.district_id, r.source_system, r.vendor_school_id, r.tested_school_name, r.delivered_on,
+        r.district_id, r.source_system, r.vendor_school_id, r.tested_school_name,
+        r.tested_school_code, r.delivered_on,
         row_number() over (
             partition by r.district_id, r.source_system, r.vendor_school_id
-            order by r.delivered_on desc, r.tested_school_name nulls last
+            order by
+                r.delivered_on desc, r.tested_school_code nulls last,
+                r.tested_school_name nulls last
         ) as recency
     from assessments.results r
     where r.vendor_school_id <> '' and r.objective_code = 'overall'
@@ -30,6 +34,7 @@ named as (
     select
         district_id, source_system, vendor_school_id,
         max(case when recency = 1 then tested_school_name end) as vendor_school_name,
+        max(case when recency = 1 then tested_school_code end) as vendor_school_code,
         max(delivered_on) as last_seen_on,
         count(*) as result_count
     from tested
@@ -41,6 +46,7 @@ known as (
         coalesce(v.source, n.source_system) as source,
         coalesce(v.vendor_school_id, n.vendor_school_id) as vendor_school_id,
         coalesce(v.vendor_school_name, n.vendor_school_name) as vendor_school_name,
+        n.vendor_school_code,
         greatest(v.last_seen_on, n.last_seen_on) as last_seen_on,
         coalesce(n.result_count, 0) as result_count
     from ops.vendor_schools v
@@ -67,6 +73,7 @@ select
     d.source,
     d.vendor_school_id,
     d.vendor_school_name,
+    d.vendor_school_code,
     d.decision,
     d.school_id,
     d.school_name,

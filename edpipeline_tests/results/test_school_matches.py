@@ -1,0 +1,117 @@
+"""Results whose school has to be matched: why one waits, and what it says."""
+
+from datetime import UTC, date, datetime
+
+import pytest
+
+from edpipeline.landing.schools import decide_schools, school_decisions
+from edpipeline.loading.schools import mirror_school_matches
+from edpipeline.warehouse.claims import broken_claims, claims
+from edpipeline_tests.district import SQL
+from edpipeline_tests.results.uploads import Uploads, sample
+
+AT = datetime(2026, 9, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def tested(uploads) -> Uploads:
+    """Tests at the vendor's schools L1, L2 and L9, by students of school 0101 and by others."""
+    district = uploads("scantron")
+    district.roster()
+    report = district.upload(sample("scantron", "scantron_api.csv"), "results.csv")
+    assert report.applied, report.message
+    district.refill()
+    yield district
+    assert broken_claims(district.warehouse, claims(SQL), district.district_id) == {}
+
+
+def decide(district: Uploads, **schools: str | None) -> None:
+    place = (district.district_id, "scantron")
+    decide_schools(district.store, *place, schools, "Ada", AT)
+    with district.warehouse.transaction() as session:
+        mirror_school_matches(session, *place, school_decisions(district.store, *place))
+    district.refill()
+
+
+def unmatched(district: Uploads) -> dict[str, set[str]]:
+    """Reasons by the vendor's school."""
+    found: dict[str, set[str]] = {}
+    for row in district.query(
+        "select vendor_school_id, reject_reason from marts.rpt_unmatched_result"
+        " where district_id = $district"
+    ):
+        found.setdefault(row["vendor_school_id"], set()).add(row["reject_reason"])
+    return found
+
+
+def counting(district: Uploads) -> set[tuple[str, str]]:
+    found = district.query(
+        "select distinct r.vendor_school_id, f.tested_school_id"
+        " from marts.fct_assessment_result f join assessments.scantron_results r"
+        " on r.district_id = f.district_id and r.source_record_id = f.source_record_id"
+        " where f.district_id = $district"
+    )
+    return {(row["vendor_school_id"], row["tested_school_id"]) for row in found}
+
+
+def remedies(district: Uploads, school: str) -> str:
+    found = district.query(
+        "select distinct remedy from marts.rpt_unmatched_result where district_id = $district"
+        f" and vendor_school_id = '{school}' and reject_reason <> 'user_not_found'"
+    )
+    return " ".join(row["remedy"] for row in found)
+
+
+def test_the_school_is_asked_for_before_the_student(tested: Uploads) -> None:
+    whole = unmatched(tested)
+    assert set(whole) == {"L1", "L2", "L9"}
+    assert set.union(*whole.values()) == {"school_not_matched"}
+    assert counting(tested) == set()
+
+    decide(tested, L1="0101", L2="0101", L9=None)
+    assert counting(tested) == {("L1", "0101"), ("L2", "0101")}
+    left = unmatched(tested)
+    assert left.pop("L9") == {"no_matching_school"}
+    assert set.union(set(), *left.values()) <= {"user_not_found", "missing_user_id", "bad_user_id"}
+    assert "match-schools --district" in remedies(tested, "L9")
+
+
+def test_a_match_with_a_school_that_the_roster_does_not_have_waits_and_says_so(
+    tested: Uploads,
+) -> None:
+    decide(tested, L1="9999", L2="0101")
+    assert counting(tested) == {("L2", "0101")}
+    assert unmatched(tested)["L1"] == {"school_not_matched"}
+    assert "has left the roster" in remedies(tested, "L1")
+    assert "Nobody has said yet" in remedies(tested, "L9")
+
+
+def test_a_load_brings_back_decisions_that_the_warehouse_lost(tested: Uploads) -> None:
+    decide(tested, L1="0101")
+    with tested.warehouse.transaction() as session:
+        session.run(
+            "delete from ops.school_matches where district_id = $district",
+            district=tested.district_id,
+        )
+    tested.refill()
+    assert counting(tested) == set()
+    tested.sync().rebuild()
+    tested.refill()
+    assert counting(tested) == {("L1", "0101")}
+
+
+def test_schools_of_results_are_told_with_how_many_wait(tested: Uploads) -> None:
+    decide(tested, L2="0101")
+    found = tested.query(
+        "select vendor_school_id, decision, last_seen_on, result_count, waiting_count"
+        " from marts.rpt_school_match where district_id = $district order by 1"
+    )
+    assert [(row["vendor_school_id"], row["decision"]) for row in found] == [
+        ("L1", "school_not_matched"),
+        ("L2", "matched"),
+        ("L9", "school_not_matched"),
+    ]
+    assert all(row["last_seen_on"] == date(2026, 9, 1) for row in found)
+    counts = [(row["result_count"], row["waiting_count"]) for row in found]
+    assert all(count > 0 for count, _ in counts)
+    assert [waiting for _, waiting in counts] == [counts[0][0], 0, counts[2][0]]
