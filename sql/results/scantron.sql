@@ -12,7 +12,7 @@
 --   * Without a zone the day of a test is that of UTC. School year and term are told from it; years
 --     begin on 1 July. Where an export has scores without a day, the end of its range tells them.
 --   * Scores are on one of two scales, 1300 to 3700 or 5000 to 6000. One between them is on neither:
---     it is no score, and kept beside.
+--     it is no score, and kept beside. Units may lie a little beyond the scale.
 --   * A spoiled test is void whatever scores it has; so are its units.
 --   * Lexile measures that begin with BR are below zero. Reading rate NM: not measured.
 --   * Subjects that we do not know keep the code scantron_<name> and no subject.
@@ -57,8 +57,7 @@ ranked_units as (
             order by u.valid_from desc, u.line desc, u.result_id
         ) as delivery
     from unit_versions u
-    where u.recency = 1 and u.plain_name <> 'overall'
-        and (u.score between 1300 and 3700 or u.score between 5000 and 6000)
+    where u.recency = 1 and u.plain_name <> 'overall' and u.score is not null
 ),
 units_of_tests as (
     select
@@ -372,9 +371,6 @@ parts as (
         p.*,
         p.is_overall and p.is_scored as has_scores
     from entries p
-    where p.is_overall
-        or p.unit_score between 1300 and 3700
-        or p.unit_score between 5000 and 6000
 )
 select
     o.district_id,
