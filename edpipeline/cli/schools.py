@@ -112,7 +112,7 @@ def _say_what_to_do(sides: Sides, suggested: Mapping[str, Suggestion]) -> None:
     terminal.say(f"\n{len(undecided)} of these schools wait, with {waiting:,} results.", "yellow")
     command = f"edpipeline match-schools --district {sides.district_id} --source {sides.source}"
     if suggested:
-        terminal.say(f"To take the {len(suggested)} that are suggested:")
+        terminal.say(f"To take what is suggested ({len(suggested)}):")
         terminal.say(f"  {command} --accept-suggestions")
     terminal.say("To decide one by one:")
     terminal.say(f"  {command} --pair VENDOR_ID=SCHOOL_ID --no-school VENDOR_ID")
