@@ -356,9 +356,12 @@ levelled as (
     from joined j
 ),
 
+-- Joined to the row of the test by equality alone: a condition on one side makes DuckDB compare
+-- every row with every other.
 scored as (
     select
         l.*,
+        cast('overall' as varchar) as objective_code,
         cast(case
             when l.from_best between 1 and l.level_count then l.level_count + 1 - l.from_best
             when l.level_source = 'vendor' and l.from_best is null then l.named_level
@@ -639,5 +642,5 @@ select
     m.part_line as line
 from measured m
 left join scored s
-    on m.objective_code = 'overall' and s.district_id = m.district_id
-    and s.result_id = m.result_id
+    on s.district_id = m.district_id and s.result_id = m.result_id
+    and s.objective_code = m.objective_code
