@@ -289,6 +289,7 @@ DAY_COLUMNS = {
     "act_aspire": ("act_aspire_summative_2021", "TestAdminDate", "TestUUID"),
     "staar": ("staar_interim_2024", "TEST DATE", "Opportunity Key"),
     "adam": ("adam_k7", "Date Completed", "Student ID"),
+    "star": ("star_v2", "CompletedDateLocal", "AssessmentID"),
 }
 
 
