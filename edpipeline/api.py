@@ -188,6 +188,8 @@ class Listing(BaseModel):
     fields: Fields
     children: Mapping[str, Child] = Field(default_factory=dict)
     """JSON path of a list of records within a record: what lands of it."""
+    parts: Mapping[str, Mapping[str, str]] = Field(default_factory=dict)
+    """Where the listing is asked for in parts: name of the landed file, and values of the part."""
     paging: Paging
     says: Says = Field(default_factory=dict)
 

@@ -5,171 +5,33 @@ environment variables, and the file names the variables. `examples/districts.yam
 setting. Everything in the file is text until it is validated, so `0101` never becomes a number.
 """
 
-import difflib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, time
+from datetime import date
 from pathlib import Path
-from typing import Annotated, Literal
-from zoneinfo import available_timezones
+from typing import Annotated
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    field_validator,
-    model_validator,
-)
-from pydantic.dataclasses import dataclass as validated_dataclass
+from pydantic import AfterValidator, BaseModel, Field, field_validator
 
 from edpipeline import sources
 from edpipeline.errors import BadConfiguration, NotFound
-from edpipeline.landing.sftp import SftpAccount, fingerprint
+from edpipeline.landing.sftp import SftpAccount
 from edpipeline.lined_yaml import Lines, Location, parsed
 from edpipeline.loading.options import LoadOptions
-from edpipeline.model import MatchField, Window
-from edpipeline.settings import VARIABLE, secret
+from edpipeline.model import Source
+from edpipeline.settings import secret
+from edpipeline.uses import (
+    STRICT,
+    PullUse,
+    RosterUse,
+    ScantronUse,
+    SftpUse,
+    StarUse,
+    TimeZone,
+    UploadUse,
+)
 
-STRICT = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 SLUG = r"^[a-z0-9-]{1,40}$"
-
-
-def _time_zone(name: str) -> str:
-    if name not in available_timezones():
-        close = difflib.get_close_matches(name, available_timezones(), n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        raise ValueError(f"not an IANA time zone, such as America/New_York{hint}")
-    return name
-
-
-def _clock(text: object) -> object:
-    if not isinstance(text, str):
-        return text
-    found = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", text)
-    if not found:
-        raise ValueError("write a clock time such as 19:00")
-    return time(int(found[1]), int(found[2]))
-
-
-def _variable(name: str) -> str:
-    if not VARIABLE.fullmatch(name):
-        raise ValueError(
-            "write the name of an environment variable (letters, digits, _), not the secret itself"
-        )
-    return name
-
-
-def _host_key(line: str) -> str:
-    try:
-        fingerprint(line)
-    except BadConfiguration as error:
-        raise ValueError(str(error)) from None
-    return line
-
-
-TimeZone = Annotated[str, AfterValidator(_time_zone)]
-Clock = Annotated[time, BeforeValidator(_clock)]
-Variable = Annotated[str, AfterValidator(_variable)]
-Encoding = Literal["windows-1252", "iso-8859-1"]
-EditionName = Literal["auto", "oneroster_1_1", "oneroster_1_2", "three_file"]
-
-
-class SftpUse(BaseModel):
-    """An account on an SFTP server; exactly one of password and key, by environment name."""
-
-    model_config = STRICT
-
-    host: str = Field(min_length=1)
-    port: int = Field(default=22, ge=1, le=65535)
-    username: str = Field(min_length=1)
-    password_env: Variable | None = None
-    private_key_env: Variable | None = None
-    host_key: Annotated[str, AfterValidator(_host_key)]
-    """The server's public key, `ssh-ed25519 AAAA...`, learned from the people who run it."""
-    folder: str = Field(default="/", min_length=1)
-
-    @model_validator(mode="after")
-    def _has_one_secret(self) -> "SftpUse":
-        if (self.password_env is None) == (self.private_key_env is None):
-            raise ValueError("give either password_env or private_key_env")
-        return self
-
-    @property
-    def secret_name(self) -> str:
-        """The environment variable that holds the password or the private key."""
-        return self.password_env or self.private_key_env or ""
-
-
-@validated_dataclass(frozen=True, config=ConfigDict(extra="forbid", hide_input_in_errors=True))
-class DailyWindow(Window):
-    """The daily window of a district, 19:00 to 21:00 in New York unless it chose another."""
-
-    opens: Clock = time(19)
-    closes: Clock = time(21)
-    time_zone: TimeZone = "America/New_York"
-
-
-class RemovalLimit(BaseModel):
-    """Removals above `percent` of a group wait for a person, but never so few as `floor`."""
-
-    model_config = STRICT
-
-    percent: float = Field(default=10.0, ge=0, le=100)
-    floor: int = Field(default=5, ge=0)
-
-
-class Pause(BaseModel):
-    """Delivery days, both included, on which removals wait or nothing is synced at all."""
-
-    model_config = STRICT
-
-    first: date = Field(alias="from")
-    last: date = Field(alias="to")
-    what: Literal["removals", "sync"]
-
-    @model_validator(mode="after")
-    def _in_order(self) -> "Pause":
-        if self.last < self.first:
-            raise ValueError("a pause ends on or after the day it begins")
-        return self
-
-
-class RosterUse(BaseModel):
-    """How a district delivers its roster."""
-
-    model_config = STRICT
-
-    sftp: SftpUse
-    edition: EditionName = "auto"
-    encodings: tuple[Encoding, ...] = ()
-    schools: Mapping[str, str] = Field(default_factory=dict)
-    """School names by id, for deliveries without a file of organisations."""
-    window: DailyWindow = DailyWindow()
-    removal_limit: RemovalLimit = RemovalLimit()
-    pauses: tuple[Pause, ...] = ()
-    first_sync_needs_approval: bool = True
-    enabled: bool = True
-
-    def is_paused(self, day: date, what: Literal["removals", "sync"]) -> bool:
-        """Whether that is paused on a delivery day."""
-        return any(p.what == what and p.first <= day <= p.last for p in self.pauses)
-
-
-class UploadUse(BaseModel):
-    """What holds for a district's uploads of one source, unless chosen with the upload."""
-
-    model_config = STRICT
-
-    edition: str = "auto"
-    match_on: MatchField = "district_user_id"
-    encodings: tuple[Encoding, ...] = ("windows-1252",)
-    """Beside UTF-8; spreadsheets write this one."""
-    removal_limit: RemovalLimit = RemovalLimit()
-    """Results that vanish from a newer full export wait above it."""
-    enabled: bool = True
 
 
 def _uploaded(name: str) -> str:
@@ -192,6 +54,8 @@ class District(BaseModel):
         default_factory=dict
     )
     """What differs from the defaults, by source. Uploads need no entry."""
+    scantron: ScantronUse | None = None
+    star: StarUse | None = None
 
     @field_validator("uploads")
     @classmethod
@@ -269,17 +133,62 @@ def upload_use(district: District, source: str) -> UploadUse:
     return district.uploads.get(source, UploadUse())
 
 
-def upload_options(district: District, source: str) -> LoadOptions:
-    """The same as options of a load."""
-    use = upload_use(district, source)
+def is_pulled(district: District, source: str) -> bool:
+    """Whether the district's results of that source are pulled."""
+    return _pulled(district, source) is not None
+
+
+def pull_use(district: District, source: str) -> PullUse:
+    """How the district's results are pulled; raises BadConfiguration where they are not."""
+    use = _pulled(district, source)
+    if use is None:
+        raise BadConfiguration(
+            f"district {district.id} has no `{source}:` in the districts file; add it to pull its"
+            " results"
+        )
+    return use
+
+
+def takes_files(district: District, source: Source) -> bool:
+    """Whether files of results that people hand over are taken."""
+    pulled = _pulled(district, source.name)
+    return pulled is not None or upload_use(district, source.name).enabled
+
+
+def _pulled(district: District, source: str) -> PullUse | None:
+    found: object = getattr(district, source, None)
+    return found if isinstance(found, PullUse) else None
+
+
+def result_options(district: District, source: Source) -> LoadOptions:
+    """What the district has chosen for results of a source, however they come."""
+    use = _pulled(district, source.name)
+    if use is not None:
+        return LoadOptions(
+            edition=use.edition,
+            encodings=use.encodings,
+            first_sync_needs_approval=False,
+            match_on=use.chosen_field,
+            match_column=_column_of(source, use.chosen_header),
+        )
+    upload = upload_use(district, source.name)
     return LoadOptions(
-        edition=use.edition,
-        encodings=use.encodings,
-        removal_percent=use.removal_limit.percent,
-        removal_floor=use.removal_limit.floor,
+        edition=upload.edition,
+        encodings=upload.encodings,
+        removal_percent=upload.removal_limit.percent,
+        removal_floor=upload.removal_limit.floor,
         first_sync_needs_approval=False,
-        match_on=use.match_on,
+        match_on=upload.match_on,
     )
+
+
+def _column_of(source: Source, header: str) -> str:
+    """The column that a vendor's field fills; "" for none."""
+    fields = (
+        field for edition in source.editions for of in edition.headers.values() for field in of
+    )
+    found = (field.column for field in fields if field.header == header and field.column)
+    return next(found, "") if header else ""
 
 
 def sftp_account(district: District) -> SftpAccount:
@@ -287,7 +196,11 @@ def sftp_account(district: District) -> SftpAccount:
 
     Raises BadConfiguration where the secret's variable is not set.
     """
-    use = roster_use(district).sftp
+    return account_of(roster_use(district).sftp)
+
+
+def account_of(use: SftpUse) -> SftpAccount:
+    """An account, with its secret as the environment has it now; raises BadConfiguration."""
     value = secret(use.secret_name)
     return SftpAccount(
         host=use.host,

@@ -237,8 +237,10 @@ class ApiPull:
     """The window of districts that choose none."""
     match_on: MatchField = "district_user_id"
     """The field of the roster to match on, where nobody chose."""
-    beside: tuple[str, ...] = ("pull.json", "schools.jsonl")
-    """Files of a pull that hold no results: how it went, and the vendor's schools."""
+    told: str = "pull.json"
+    """File of a pull that says how it went."""
+    schools: str = "schools.jsonl"
+    """File of a pull with the vendor's schools."""
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,13 @@ from edpipeline import sources, windows
 from edpipeline.districts import (
     District,
     Districts,
+    is_pulled,
     load_districts,
     load_options,
+    pull_use,
+    result_options,
     roster_use,
     sftp_account,
-    upload_options,
 )
 from edpipeline.errors import EdpipelineError
 from edpipeline.landing import drop as landing
@@ -121,18 +123,20 @@ class Pipeline:
         return sftp_account(self.district(district_id))
 
     def delivery_day(self, district_id: str, at: datetime, source: str = ROSTER) -> date:
-        """The delivery day of what arrives at an instant: of rosters by the district's window, of
-        uploads by its clock."""
-        if sources.source(source).is_uploaded:
-            zone = ZoneInfo(self.district(district_id).time_zone)
-            return at.astimezone(zone).date()
-        return windows.delivery_day(roster_use(self.district(district_id)).window, at)
+        """The delivery day of what arrives at an instant: by the district's window for the source,
+        of uploads by its clock."""
+        district, of = self.district(district_id), sources.source(source)
+        if is_pulled(district, source):
+            return windows.delivery_day(pull_use(district, source).window, at)
+        if of.is_uploaded:
+            return at.astimezone(ZoneInfo(district.time_zone)).date()
+        return windows.delivery_day(roster_use(district).window, at)
 
     def options(self, district_id: str, source: str, day: date) -> LoadOptions:
         """What holds for a district's deliveries of a source on a day."""
         district = self.district(district_id)
         if sources.source(source).is_uploaded:
-            return upload_options(district, source)
+            return result_options(district, sources.source(source))
         return load_options(district, day)
 
     def sync(
@@ -277,24 +281,27 @@ class Pipeline:
         found.append(_checked("warehouse", self._warehouse_works))
         return found
 
-    def record_missed(self, district_id: str, day: date, message: str) -> None:
-        """Write one `missed` line into the history for a day on which nothing could be synced.
+    def record_failure(
+        self, district_id: str, source: str, day: date, status: str, message: str
+    ) -> None:
+        """Write one line into the history for a day on which nothing could be synced: `missed`,
+        `failed` or `locked`.
 
         Writing it again replaces it. `message` holds no student's data and no secret.
         """
         now = datetime.now(UTC).replace(tzinfo=None)
-        keys = {"district": district_id, "source": ROSTER, "day": day}
+        keys = {"district": district_id, "source": source, "day": day, "status": status}
         with self.warehouse.transaction() as session:
             session.run(
                 "delete from ops.sync_history where district_id = $district and source = $source"
-                " and delivery_day = $day and status = 'missed'",
+                " and delivery_day = $day and status = $status",
                 **keys,
             )
             session.run(
                 "insert into ops.sync_history (sync_id, district_id, source, delivery_day,"
                 " started_at, completed_at, status, message)"
-                " values ($sync_id, $district, $source, $day, $now, $now, 'missed', $message)",
-                sync_id=f"{now:%Y%m%dT%H%M%S%f}-missed",
+                " values ($sync_id, $district, $source, $day, $now, $now, $status, $message)",
+                sync_id=f"{now:%Y%m%dT%H%M%S%f}-{status}",
                 now=now,
                 message=message,
                 **keys,

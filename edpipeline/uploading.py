@@ -10,7 +10,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from edpipeline import sources
-from edpipeline.districts import upload_use
+from edpipeline.districts import takes_files
 from edpipeline.errors import BadConfiguration, BadDelivery, NotFound
 from edpipeline.landing import drop as landing
 from edpipeline.landing import inbox
@@ -45,7 +45,7 @@ def look_at(
     Raises BadDelivery, saying what is wrong with it, where it would be refused for its layout,
     and BadConfiguration where the district does not use the source.
     """
-    if not upload_use(pipeline.district(district_id), source.name).enabled:
+    if not takes_files(pipeline.district(district_id), source):
         raise BadConfiguration(
             f"uploads of {source.name} are switched off for {district_id} in the districts file"
         )
@@ -97,7 +97,7 @@ def waiting(
         for one in found
         if one.source in known
         and one.district_id in districts
-        and upload_use(districts[one.district_id], one.source).enabled
+        and takes_files(districts[one.district_id], known[one.source])
     ]
 
 

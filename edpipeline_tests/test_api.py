@@ -176,7 +176,7 @@ def test_a_value_that_a_path_needs_must_be_given() -> None:
 
 def test_the_api_of_star_is_read() -> None:
     path = SOURCES / "star" / "api.yaml"
-    names = ("assessments", "standards", "skill_areas")
+    names = ("star", "star_standards", "star_skill_areas")
     layouts = {name: {"AssessmentID": "AssessmentID"} for name in names}
     star = read_api(path.read_text("utf-8"), path, layouts=layouts)
     assert star.auth.needs == {"client_id", "client_secret"}

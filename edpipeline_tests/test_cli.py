@@ -502,7 +502,9 @@ def test_one_districts_trouble_does_not_stop_the_others(home: Home) -> None:
 
 def test_history_can_be_narrowed(synced: Home) -> None:
     drop = drop_of(synced)
-    synced.pipeline.record_missed("lincoln", TODAY - timedelta(days=30), "nothing came")
+    synced.pipeline.record_failure(
+        "lincoln", "oneroster", TODAY - timedelta(days=30), "missed", "nothing came"
+    )
     assert "nothing came" not in run("history").output
     assert "nothing came" in run("history", "--days", "60").output
     missed = run("history", "--days", "60", "--status", "missed", "-d", "lincoln").output

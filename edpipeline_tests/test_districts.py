@@ -6,18 +6,17 @@ import pytest
 from edpipeline import sources
 from edpipeline.districts import (
     Districts,
-    EditionName,
-    UploadUse,
     load_districts,
     load_options,
+    result_options,
     roster_use,
     sftp_account,
-    upload_options,
     upload_use,
 )
 from edpipeline.errors import BadConfiguration, NotFound
 from edpipeline.model import Window
 from edpipeline.settings import provided
+from edpipeline.uses import EditionName, UploadUse
 
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJLWAz9n5P0oligs5vGNRRdaD78vS4Cozsj7mlAy7Odo"
 EXAMPLE = Path(__file__).parents[1] / "examples" / "districts.yaml"
@@ -148,7 +147,7 @@ UPLOADS = """\
 
 def test_a_district_says_by_source_what_holds_for_its_uploads(path: Path) -> None:
     grant = load(path, GOOD + UPLOADS).get("grant-county")
-    options = upload_options(grant, "nwea_map")
+    options = result_options(grant, sources.source("nwea_map"))
     assert (options.match_on, options.edition) == ("state_user_id", "nwea_cdf_2020")
     assert options.encodings == ()
     assert (options.removal_percent, options.removal_floor) == (2.5, 5)
@@ -158,7 +157,7 @@ def test_a_district_says_by_source_what_holds_for_its_uploads(path: Path) -> Non
 
 @pytest.mark.parametrize("source", [each.name for each in sources.ALL if each.is_uploaded])
 def test_uploads_need_no_entry(path: Path, source: str) -> None:
-    options = upload_options(load(path, GOOD).get("grant-county"), source)
+    options = result_options(load(path, GOOD).get("grant-county"), sources.source(source))
     assert (options.edition, options.match_on) == ("auto", "district_user_id")
     assert options.encodings == ("windows-1252",)
     assert (options.removal_percent, options.removal_floor) == (10, 5)

@@ -164,7 +164,7 @@ def test_a_paused_days_options_hold_for_that_day_alone(home: Home) -> None:
 
 def test_a_missed_day_has_one_line_in_the_history_however_often_it_is_told(home: Home) -> None:
     for message in ("nothing came", "classes.csv did not come"):
-        home.pipeline.record_missed("lincoln", date(2026, 9, 1), message)
+        home.pipeline.record_failure("lincoln", "oneroster", date(2026, 9, 1), "missed", message)
     lines = home.select("select delivery_day, status, message, drop_id from ops.sync_history")
     assert lines == [(date(2026, 9, 1), "missed", "classes.csv did not come", None)]
 

@@ -259,5 +259,10 @@ def _remembered(taken: tuple[str, ...], counting: Iterable[RemoteFile]) -> tuple
     return tuple(one for one in taken if one not in forgotten)
 
 
+def matching(files: Iterable[RemoteFile], patterns: Iterable[str]) -> list[RemoteFile]:
+    """The files whose names are of one of the patterns, compared without case, in their order."""
+    return sorted(file for file in files if _matches(file.name, tuple(patterns)))
+
+
 def _matches(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(name.casefold(), pattern.casefold()) for pattern in patterns)

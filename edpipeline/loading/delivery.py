@@ -4,6 +4,7 @@ Nothing is loaded here; what cannot be used as a whole is noted with its reason.
 """
 
 import filecmp
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -80,7 +81,8 @@ def open_delivery(
     """Open the files of a delivery (local paths by their names as delivered)."""
     findings: list[FileFinding] = []
     if isinstance(source.arrives, ApiPull):
-        beside = source.arrives.beside
+        findings += _of_pull(paths.get(source.arrives.told))
+        beside = (source.arrives.told, source.arrives.schools)
         paths = {name: path for name, path in paths.items() if name not in beside}
     looked = _Looked(paths=_unpacked(paths, scratch, findings))
     for number, (name, path) in enumerate(looked.paths.items()):
@@ -116,9 +118,20 @@ def open_delivery(
     )
 
 
+def _of_pull(told: Path | None) -> list[FileFinding]:
+    """What a pull kept out, because nobody had said that it may land."""
+    unknown = json.loads(told.read_text("utf-8"))["unknown"] if told else {}
+    return [
+        FileFinding("extra_columns", f"{name}: kept out, not known: {_shown(list(fields))}")
+        for name, fields in unknown.items()
+    ]
+
+
 def _matched_as_chosen(edition: Edition, options: LoadOptions) -> Edition:
-    """The edition, with the column of the vendor's that the district has chosen to match on."""
-    if not options.match_on or not options.match_column:
+    """The edition, with the column of the vendor's that the district has chosen to match on,
+    where the edition has it."""
+    has_column = any(edition.rule(table, options.match_column) for table in edition.rules)
+    if not options.match_on or not has_column:
         return edition
     chosen = dict(edition.match_columns)
     chosen[options.match_on] = (options.match_column,)

@@ -91,6 +91,8 @@ def message(outcome: Outcome, request: Request) -> str:
             "First sync: look at the report, then run"
             f" `edpipeline approve {request.drop_id} --by NAME`; nothing was loaded yet.",
         )
+    if not outcome.files and not outcome.refused:
+        problems.append("The vendor had nothing new.")
     if outcome.hold_reason:
         problems.insert(
             0,

@@ -89,9 +89,11 @@ def load(
     outcome = Outcome("refused", opened, findings=list(opened.findings))
     if opened.refused:
         return outcome
+    if request.source.is_pulled and not opened.files:
+        outcome.status = "loaded"  # the vendor had nothing new
+        return outcome
     is_first = not _has_history(session, request)
-    rounds = _rounds(opened.files)
-    for number, of_round in enumerate(rounds or [[]]):
+    for number, of_round in enumerate(_rounds(opened.files) or [[]]):
         spools = scratch / f"round-{number}"
         files = [_checked(session, request, file, spools, progress) for file in of_round]
         if number == 0:

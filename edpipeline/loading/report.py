@@ -17,7 +17,8 @@ STATUS_WORDS: Mapping[str, str] = {
     "awaiting_approval": "First sync waits for approval",
     "refused": "Refused: nothing was changed",
     "missed": "Missed: no delivery came",
-    "failed": "Failed",
+    "failed": "Failed: nothing was changed",
+    "locked": "Account locked: it is not tried again by itself",
 }
 LOADED = ("loaded", "loaded_with_errors", "removals_held")
 """Statuses after which the tables hold the delivery."""

@@ -5,6 +5,7 @@ district back to before D, then loads D and every later day that was synced, all
 transaction: whatever the order in which days are loaded, the same tables come out.
 """
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from edpipeline.loading import history, schools
 from edpipeline.loading.load import Outcome, Progress, Request, load
 from edpipeline.loading.options import LoadOptions
 from edpipeline.loading.report import SyncReport
-from edpipeline.model import Source
+from edpipeline.model import ApiPull, Source
 from edpipeline.scratch import scratch_folder
 from edpipeline.warehouse.engine import Session, Warehouse
 
@@ -138,6 +139,7 @@ class Sync:
         started = datetime.now(UTC)
         with self._opened(session, delivery, of_day) as (request, paths, scratch):
             outcome = load(session, request, paths, scratch, self.progress)
+            self._show_schools(session, delivery.day, paths)
             entry = history.Entry(
                 request=request,
                 started_at=started,
@@ -147,6 +149,14 @@ class Sync:
             )
             history.record(session, entry, outcome)
         return entry.sync_id
+
+    def _show_schools(self, session: Session, day: date, paths: Mapping[str, Path]) -> None:
+        """Keep the vendor's list of schools, where the delivery has one."""
+        arrives = self.source.arrives
+        if isinstance(arrives, ApiPull) and arrives.schools in paths:
+            lines = paths[arrives.schools].read_text("utf-8").splitlines()
+            listed = map(json.loads, lines)
+            schools.record_vendor_schools(session, self.district_id, self.source.name, listed, day)
 
     def _options(self, delivery: Delivery) -> LoadOptions:
         """The district's options of that day, and what was chosen for this delivery."""

@@ -220,7 +220,7 @@ class _DropRun(Run):
     def _missed(self, key: str, district_id: str, day: date) -> Iterator[Event]:
         """Record that nothing came, and fail with what a person needs to know."""
         message = what_was_missed(self.pipeline, self.source, district_id, day)
-        self.pipeline.record_missed(district_id, day, message)
+        self.pipeline.record_failure(district_id, self.source.name, day, "missed", message)
         yield checks.missed(self.source, key, message)
         raise NotFound(f"{STATUS_WORDS['missed']}. {message}")
 

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from edpipeline.districts import RosterUse
 from edpipeline.loading.report import LOADED
 from edpipeline.model import Source, Window
 from edpipeline.pipeline import Pipeline
+from edpipeline.uses import DailyUse
 
 DONE = frozenset((*LOADED, "awaiting_approval"))
 """Statuses after which a day needs no other delivery."""
@@ -18,7 +18,7 @@ class InUse:
     """A district that uses a source, and how."""
 
     id: str
-    use: RosterUse
+    use: DailyUse
 
     @property
     def window(self) -> Window:

@@ -1,0 +1,325 @@
+"""Results pulled from vendors' APIs, or fetched from where a vendor lays them: asked for, landed,
+loaded. The command line and Dagster both call this.
+
+A pull asks for what changed since the pull before it, and some days more, because vendors withdraw
+scores and move benchmarks later; once a week for the whole school year. What is asked for again and
+is known already makes no new version. What lands is one delivery; a pull that fails lands nothing.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from importlib.resources import files
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from edpipeline import sources
+from edpipeline.api import ApiSpec, places, read_api
+from edpipeline.districts import account_of, pull_use
+from edpipeline.errors import AccountLocked, BadConfiguration, EdpipelineError, NotFound, Transient
+from edpipeline.landing import drop as landing
+from edpipeline.landing.drop import Arrived, Delivery
+from edpipeline.landing.http import Client
+from edpipeline.landing.pull import Pulled, pull
+from edpipeline.landing.sftp import connect, fetch, list_folder
+from edpipeline.landing.stability import RemoteFile, files_taken, matching
+from edpipeline.loading.load import Progress
+from edpipeline.loading.report import SyncReport
+from edpipeline.model import Source
+from edpipeline.pipeline import Pipeline, silent
+from edpipeline.scratch import scratch_folder
+from edpipeline.settings import secret
+from edpipeline.uploading import load
+from edpipeline.uses import PullUse, SftpUse, StarUse
+
+SCHOOLS = "schools"
+STILL = timedelta(minutes=2)
+"""A file on a server is taken when it was last written so long ago."""
+SCHOOL_YEAR_BEGINS = (7, 1)
+ASKED_AT = "asked_at"
+ASKED_FOR = "asked_for"
+WHOLE = "the whole school year"
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What a pull asks for."""
+
+    at: datetime
+    school_year: str
+    """Such as 2026-2027."""
+    since: datetime
+    """Results changed before this are not asked for."""
+    whole: bool
+
+    @property
+    def values(self) -> Mapping[str, str]:
+        """What the listings of an API are told."""
+        return {"school_year": self.school_year, "since": f"{self.since:%Y-%m-%dT%H:%M:%SZ}"}
+
+    @property
+    def choices(self) -> Mapping[str, str]:
+        """What is written down with the delivery."""
+        asked = WHOLE if self.whole else f"what changed since {self.since:%Y-%m-%d %H:%M} UTC"
+        return {ASKED_AT: f"{self.at:%Y-%m-%dT%H:%M:%SZ}", ASKED_FOR: asked}
+
+
+def pull_and_load(
+    pipeline: Pipeline,
+    district_id: str,
+    source: Source,
+    at: datetime,
+    progress: Progress = silent,
+) -> list[SyncReport]:
+    """Ask for what is new, land it, load it: the reports of what was loaded.
+
+    What fails is told in the history before it is raised.
+    """
+    landed = pull_and_land(pipeline, district_id, source, at, progress)
+    progress("loading what was pulled")
+    return load(pipeline, landed[-1])
+
+
+def pull_and_land(
+    pipeline: Pipeline,
+    district_id: str,
+    source: Source,
+    at: datetime,
+    progress: Progress = silent,
+) -> list[Delivery]:
+    """Ask for what is new and land it as deliveries of the day; what fails is told in the history.
+
+    Raises BadConfiguration and BadCredentials where a person has to act, AccountLocked where
+    trying again would make it worse, Transient where it may pass.
+    """
+    use = pull_use(pipeline.district(district_id), source.name)
+    day = pipeline.delivery_day(district_id, at, source.name)
+    with _told(pipeline, district_id, source, day):
+        require_ready(district_id, source, use)
+        if isinstance(use, StarUse) and use.transport == "sftp":
+            return _fetched(pipeline, district_id, source, use, day, at, progress)
+        return [_pulled(pipeline, district_id, source, use, day, at, progress)]
+
+
+@contextmanager
+def _told(pipeline: Pipeline, district_id: str, source: Source, day: date) -> Iterator[None]:
+    try:
+        yield
+    except EdpipelineError as error:
+        status = "locked" if isinstance(error, AccountLocked) else "failed"
+        pipeline.record_failure(district_id, source.name, day, status, str(error))
+        raise
+
+
+def require_ready(district_id: str, source: Source, use: PullUse) -> None:
+    """Raises BadConfiguration where a district may not pull yet."""
+    if isinstance(use, StarUse) and not use.data_sharing_confirmed:
+        raise BadConfiguration(
+            f"{district_id}: data sharing with Renaissance is not confirmed. An administrator"
+            " allows it in Renaissance first; then set `data_sharing_confirmed: true` under"
+            f" `{source.name}:` in the districts file"
+        )
+
+
+def account_works(pipeline: Pipeline, district_id: str, source: Source) -> str:
+    """Sign in, and ask for the authorisation where there is one; what was found, in words.
+
+    Raises what `Client.sign_in` and `Client.call` raise.
+    """
+    use = pull_use(pipeline.district(district_id), source.name)
+    require_ready(district_id, source, use)
+    if isinstance(use, StarUse) and use.transport == "sftp":
+        account = account_of(_sftp_of(use))
+        return f"Account is working ({account.describe()}): {len(list_folder(account))} files"
+    with client_of(source, use) as client:
+        client.sign_in()
+        for name in client.spec.calls:
+            client.call(name)
+    return "Account is working"
+
+
+def client_of(source: Source, use: PullUse) -> Client:
+    """A client of the vendor's API for a district, with its secrets as the environment has them.
+
+    Raises BadConfiguration where one is not set, or the API is not described rightly.
+    """
+    secrets = {name: secret(variable) for name, variable in use.secret_names.items()}
+    return Client(api_of(source, use), secrets, use.values)
+
+
+def api_of(source: Source, use: PullUse) -> ApiSpec:
+    """The vendor's API as the source declares it and the district overrides it."""
+    text = files("edpipeline.sources").joinpath(source.name, "api.yaml").read_text("utf-8")
+    given = {"base_url": use.base_url} if use.base_url else {}
+    edition = source.editions[0]
+    layouts = {
+        table: {field.header: field.header for field in fields if field.column}
+        for table, fields in edition.headers.items()
+    }
+    path = Path("sources", source.name, "api.yaml")
+    spec = read_api(text, path, {**given, **use.api}, layouts)
+    if not spec.base_url:
+        raise BadConfiguration(
+            f"`{source.name}:` in the districts file needs `base_url:`, the address of the API that"
+            f" {source.title} has given the district"
+        )
+    return spec
+
+
+def ask_for(pipeline: Pipeline, district_id: str, source: Source, at: datetime) -> Ask:
+    """What a pull at an instant has to ask for, by what landed in the days before."""
+    district = pipeline.district(district_id)
+    use = pull_use(district, source.name)
+    today = at.astimezone(ZoneInfo(district.time_zone)).date()
+    begins = today.year - (today.timetuple()[1:3] < SCHOOL_YEAR_BEGINS)
+    year_began = datetime(begins, *SCHOOL_YEAR_BEGINS, tzinfo=UTC)
+    first = today - timedelta(days=use.whole_every_days)
+    known = landing.deliveries(pipeline.store, district_id, source.name, first)
+    asked = [each.choices for each in known if ASKED_AT in each.choices]
+    before = [datetime.fromisoformat(each[ASKED_AT]) for each in asked]
+    weeks = timedelta(days=use.whole_every_days) - timedelta(hours=12)
+    recently = any(
+        when > at - weeks and each[ASKED_FOR] == WHOLE
+        for when, each in zip(before, asked, strict=True)
+    )
+    trailing = max(before, default=at) - timedelta(days=use.trailing_days)
+    whole = not recently or trailing <= year_began
+    return Ask(at, f"{begins}-{begins + 1}", year_began if whole else trailing, whole)
+
+
+def _pulled(
+    pipeline: Pipeline,
+    district_id: str,
+    source: Source,
+    use: PullUse,
+    day: date,
+    at: datetime,
+    progress: Progress,
+) -> Delivery:
+    asked = ask_for(pipeline, district_id, source, at)
+    with (
+        scratch_folder(pipeline.settings.scratch) as folder,
+        client_of(source, use) as client,
+    ):
+        progress(f"signing in at {client.spec.title}")
+        client.sign_in()
+        for name in client.spec.calls:
+            client.call(name)
+        done = [
+            _part(client, listing, part, {**asked.values, **values}, folder, progress)
+            for listing, part, values in _parts(client.spec)
+        ]
+        arrived = [
+            Arrived(path.name, path, at)
+            for each in done
+            for name, path in each.files.items()
+            if each.records[name]
+        ]
+        arrived.append(Arrived("pull.json", _written(folder / "pull.json", asked, done), at))
+        progress("writing down what arrived")
+        origin = f"pulled from {client.spec.title}, {asked.choices[ASKED_FOR]}"
+        return landing.land(
+            pipeline.store, district_id, source.name, day, arrived, at, origin, asked.choices
+        )
+
+
+def _parts(spec: ApiSpec) -> Iterator[tuple[str, str | None, Mapping[str, str]]]:
+    """Listing, name of the landed file where it is not the listing's, and values of its part."""
+    for name, listing in spec.listings.items():
+        if not listing.parts:
+            yield name, None, {}
+        yield from ((name, part, values) for part, values in listing.parts.items())
+
+
+def _part(
+    client: Client,
+    listing: str,
+    name: str | None,
+    values: Mapping[str, str],
+    folder: Path,
+    progress: Progress,
+) -> Pulled:
+    progress(f"pulling {name or listing}")
+    taken = places(client.spec.listings[listing])
+    return pull(client, listing, {k: v for k, v in values.items() if k in taken}, folder, name)
+
+
+def _written(path: Path, asked: Ask, done: list[Pulled]) -> Path:
+    """How the pull went: what was asked for, what came; names and counts only."""
+    told = {
+        "asked": dict(asked.values),
+        "records": {name: count for each in done for name, count in each.records.items()},
+        "pages": sum(each.pages for each in done),
+        "bytes": sum(each.bytes for each in done),
+        "unknown": {
+            name: dict(each.unknown) for each in done for name in [*each.files][:1] if each.unknown
+        },
+        "missing": {
+            name: list(each.missing) for each in done for name in [*each.files][:1] if each.missing
+        },
+    }
+    path.write_text(json.dumps(told, indent=1, sort_keys=True), "utf-8")
+    return path
+
+
+def _sftp_of(use: StarUse) -> SftpUse:
+    assert use.sftp is not None  # the districts file is refused without it
+    return use.sftp
+
+
+def _fetched(
+    pipeline: Pipeline,
+    district_id: str,
+    source: Source,
+    use: StarUse,
+    day: date,
+    at: datetime,
+    progress: Progress,
+) -> list[Delivery]:
+    """New files on the server: each zip is a delivery, loose files are one together."""
+    account = account_of(_sftp_of(use))
+    progress("looking into the vendor's folder")
+    known = landing.deliveries(pipeline.store, district_id, source.name, day - timedelta(days=60))
+    taken = set(files_taken(delivery.drop for delivery in known))
+    there = matching(list_folder(account), source.arrives.patterns)
+    new = [file for file in there if file not in taken]
+    still = [file for file in new if file.modified_at <= (at - STILL).timestamp()]
+    if not still:
+        waits = "; what lies there may still be written" if new else ""
+        raise Transient(f"{district_id}: the vendor has laid no new file into the folder{waits}")
+    delivered = []
+    with scratch_folder(pipeline.settings.scratch) as folder, connect(account) as connection:
+        for number, group in enumerate(_groups(still)):
+            progress(f"fetching {len(group)} files")
+            place = folder / str(number)
+            place.mkdir()
+            arrived = fetch(connection, group, place)
+            origin = f"sftp {account.describe()}"
+            choices = {ASKED_AT: f"{at:%Y-%m-%dT%H:%M:%SZ}", ASKED_FOR: "new files"}
+            delivered.append(
+                landing.land(
+                    pipeline.store, district_id, source.name, day, arrived, at, origin, choices
+                )
+            )
+            at += timedelta(microseconds=1)
+    return delivered
+
+
+def _groups(found: list[RemoteFile]) -> list[list[RemoteFile]]:
+    zips = sorted(
+        (file for file in found if file.name.casefold().endswith(".zip")),
+        key=lambda file: (file.modified_at, file.name),
+    )
+    loose = [file for file in found if file not in zips]
+    return [[file] for file in zips] + ([loose] if loose else [])
+
+
+def pulled_source(name: str) -> Source:
+    """The source of that name; raises NotFound, naming those that are pulled."""
+    for source in sources.ALL:
+        if source.name == name and source.is_pulled:
+            return source
+    known = ", ".join(source.name for source in sources.ALL if source.is_pulled)
+    raise NotFound(f"{name[:40]!r} is not pulled from an API; these are: {known}")
