@@ -1,7 +1,7 @@
 """Landing: how bytes arrive and are written down.
 
 Belongs here: the store of what landed (a folder or an S3 prefix), the drop manifest, the ways
-a file reaches us (SFTP today), and opening the zips districts send. Whatever arrives is kept
+a file reaches us (SFTP, vendors' APIs), and opening the zips districts send. Whatever arrives is kept
 unchanged before anything is done with it, and never altered afterwards.
 
 Does not belong here: what a file means. Nothing in this package looks inside a CSV, knows a
@@ -15,4 +15,6 @@ vendor, a column or a table, or imports Dagster or a database. It hands on paths
     sftp.py      a pinned SFTP connection, its listing, whole files only
     stability.py when a set of files is complete and still: pure, over listings
     archive.py   zips, read with limits
+    http.py      Client: asks a vendor's API; tokens.py signs in, answers.py reads what comes
+    pull.py      a listing of it into JSON lines; pages.py walks, redaction.py and flat.py redact
 """

@@ -12,8 +12,9 @@ same next time: no list where the records should be, a next page that is no name
 the specification allows.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -23,9 +24,8 @@ from edpipeline.landing.answers import Answer, at_path
 from edpipeline.landing.http import Client
 
 GROWTH = 1.1
-Record = dict[str, msgspec.Raw]
-
-_records = msgspec.json.Decoder(list[Record])
+Read = Callable[[msgspec.Raw], Sequence[Any]]
+"""How a page's list becomes records; raises msgspec.DecodeError for what is no list of objects."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,13 @@ class Page:
     """One page: its number from 1, its records, their values not yet read, its size in bytes."""
 
     number: int
-    records: list[Record] = field(repr=False)
+    records: Sequence[Any] = field(repr=False)
     size: int
 
 
-def pages(client: Client, listing: Listing, values: Mapping[str, str]) -> Iterator[Page]:
+def pages(
+    client: Client, listing: Listing, values: Mapping[str, str], read: Read
+) -> Iterator[Page]:
     """The pages of a listing, in their order, one request each.
 
     Raises BadConfiguration for a value the listing does not take, what `Client.get` raises, and
@@ -54,7 +56,13 @@ def pages(client: Client, listing: Listing, values: Mapping[str, str]) -> Iterat
     while walk.parameters is not None:
         parameters = {**fixed, **walk.parameters}
         answer = client.get(listing.path, values, parameters, listing.says)
-        records = _records_of(answer, listing, f"{walk.name}: page {walk.number}")
+        raw = _list_of(answer, listing, f"{walk.name}: page {walk.number}")
+        records = _records_of(raw, read)
+        if records is None:
+            raise Permanent(
+                f"{walk.name}: page {walk.number} ({answer.size} bytes):"
+                f" `{listing.records}` is no list of objects"
+            )
         page = Page(walk.number, records, answer.size)
         walk.advance(answer, len(records))
         yield page
@@ -173,8 +181,8 @@ class _Walk:
         return kind(f"{self.name}: page {self.number} {what}")
 
 
-def _records_of(answer: Answer, listing: Listing, name: str) -> list[Record]:
-    """The records of an answer; null is a list of none."""
+def _list_of(answer: Answer, listing: Listing, name: str) -> msgspec.Raw:
+    """What stands where the list should be; null is a list of none."""
     what = f"`{listing.records}`" if listing.records else "the answer"
     if listing.records:
         raw = at_path(answer.content, listing.records)
@@ -182,10 +190,11 @@ def _records_of(answer: Answer, listing: Listing, name: str) -> list[Record]:
         raw = msgspec.Raw(msgspec.json.encode(answer.content))
     if raw is None:
         raise Permanent(f"{name} ({answer.size} bytes) has no {what}; the vendor's API has changed")
-    if bytes(raw) == b"null":
-        return []
+    return msgspec.Raw(b"[]") if bytes(memoryview(raw)[:1]) == b"n" else raw
+
+
+def _records_of(raw: msgspec.Raw, read: Read) -> Sequence[Any] | None:
     try:
-        return _records.decode(raw)
+        return read(raw)
     except msgspec.DecodeError:
-        pass
-    raise Permanent(f"{name} ({answer.size} bytes): {what} is no list of objects")
+        return None

@@ -13,18 +13,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import msgspec
 
 from edpipeline.api import Listing
 from edpipeline.errors import BadConfiguration, Transient
 from edpipeline.landing import redaction
+from edpipeline.landing.flat import Flat
 from edpipeline.landing.http import Client
 from edpipeline.landing.pages import Page, pages
 from edpipeline.landing.redaction import Record, Seen
 from edpipeline.landing.store import plain_disk_errors
 
+END = 1 << 16
+_records = msgspec.json.Decoder(list[Record])
 _line = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -73,7 +76,7 @@ def pull(
                 cleaning.callback(path.unlink, missing_ok=True)
             written = [opened.enter_context(path.open("wb")) for path in files.values()]
             work = _Work(one, written)
-            for page in pages(client, one, values):
+            for page in pages(client, one, values, work.read):
                 work.take(page)
             cleaning.pop_all()
     records = dict(zip(files, work.records, strict=True))
@@ -87,7 +90,7 @@ def listed(
     """The records of a small listing, by landed names; numbers and truth values are text as the
     vendor wrote them, so an id keeps its zeros. Children are left out. Raises as `pull` does."""
     work = _Work(_listing(client, listing), [])
-    for page in pages(client, work.listing, values or {}):
+    for page in pages(client, work.listing, values or {}, work.read):
         for line in work.shaped(page)[0].splitlines():
             yield {key: _as_text(raw) for key, raw in _line.decode(line).items()}
 
@@ -98,6 +101,8 @@ class _Work:
     def __init__(self, listing: Listing, files: Sequence[IO[bytes]]) -> None:
         self.listing, self.files = listing, files
         self.shape = redaction.shape_of(listing)
+        is_flat = not (listing.children or self.shape.renamed or self.shape.heads)
+        self.flat = Flat(listing.fields) if is_flat else None
         self.seen = Seen()
         self.records = [0] * (1 + len(listing.children))
         self.pages = self.bytes = 0
@@ -112,20 +117,31 @@ class _Work:
         """A page as the lines of each file, counted. Raises Transient where it repeats one."""
         first = page.records[0] if page.records else None
         self._require_new(b"first" + msgspec.json.encode(first), page) if first else None
-        records = redaction.flattened(self.shape, page.records)
+        parts, counts = self._parts(page)
+        if first:
+            # Both ends tell pages apart, and cost less than all of it.
+            self._require_new(b"%d" % len(parts[0]) + parts[0][:END] + parts[0][-END:], page)
+        self.records = [old + new for old, new in zip(self.records, counts, strict=True)]
+        self.pages += 1
+        self.bytes += page.size
+        return parts
+
+    def read(self, raw: msgspec.Raw) -> Sequence[Any]:
+        """The records of a page, as the quickest form that serves."""
+        return self.flat.read(raw) if self.flat else _records.decode(raw)
+
+    def _parts(self, page: Page) -> tuple[list[bytes], list[int]]:
+        """The lines of each file, and how many they are."""
+        if self.flat and page.records and not isinstance(page.records[0], dict):
+            return [self.flat.lines(page.records, self.seen)], [len(page.records)]
+        records = redaction.flattened(self.shape, list(page.records))
         children: list[list[Record]] = [
             redaction.children_of(path, child, records, self.seen)
             for path, child in self.listing.children.items()
         ]
         parts = [redaction.lines(self.shape, records, self.seen)]
         parts += [redaction.encoded(rows, self.seen) for rows in children]
-        if records:
-            self._require_new(parts[0], page)
-        counts = (len(records), *map(len, children))
-        self.records = [old + new for old, new in zip(self.records, counts, strict=True)]
-        self.pages += 1
-        self.bytes += page.size
-        return parts
+        return parts, [len(records), *map(len, children)]
 
     def missing(self) -> tuple[str, ...]:
         """The allowed paths that no record had."""

@@ -339,6 +339,35 @@ def test_only_what_is_allowed_lands_and_the_rest_is_told_by_name_and_type(
     assert "CANARY" not in repr(result)
 
 
+def test_names_that_come_and_go_with_pages_change_nothing(
+    vendor: Vendor, time: Time, folder: Path
+) -> None:
+    vendor.queue = [
+        page([{"note": "a", "extra": None}], 1, 3),
+        page([{"id": "2", "extra": "CANARY", "score": 7}, {"note": "b"}], 2, 3),
+        page([{"more": 1}, {"id": "3", "note": {"CANARY": 1}}], 3, 3),
+    ]
+    result = pulled(vendor, time, folder)
+    assert records_in(result.files["results"]) == [
+        {"note": "a"},
+        {"id": "2", "score": 7},
+        {"note": "b"},
+        {},
+        {"id": "3"},
+    ]
+    assert result.unknown == {"extra": "string", "more": "number", "note": "object"}
+    assert result.missing == ()
+
+
+def test_a_page_that_repeats_one_is_found_also_after_a_new_name(
+    vendor: Vendor, time: Time, folder: Path
+) -> None:
+    first = [{"note": "a", "extra": 1}, {"id": "1"}]
+    vendor.queue = [page(first, 1, 3), page([{"score": 1, "more": 2}], 2, 3), page(first, 3, 3)]
+    with pytest.raises(Transient, match="page 3 repeats page 1"):
+        pulled(vendor, time, folder)
+
+
 def test_names_without_end_do_not_fill_the_memory(vendor: Vendor, time: Time, folder: Path) -> None:
     names = (f"n{first}{second}" for first in "abcdefghij" for second in range(100))
     vendor.queue = [page([{"id": "1", **dict.fromkeys(names, 0)}])]
