@@ -1,8 +1,9 @@
 """Landing: how bytes arrive and are written down.
 
 Belongs here: the store of what landed (a folder or an S3 prefix), the drop manifest, the ways
-a file reaches us (SFTP, vendors' APIs), and opening the zips districts send. Whatever arrives is kept
-unchanged before anything is done with it, and never altered afterwards.
+a file reaches us (SFTP, vendors' APIs), and opening the zips districts send. Whatever arrives is
+kept unchanged before anything is done with it, and never altered afterwards; of an API's answers
+only what an allow-list names is written at all.
 
 Does not belong here: what a file means. Nothing in this package looks inside a CSV, knows a
 vendor, a column or a table, or imports Dagster or a database. It hands on paths and bytes.
