@@ -22,6 +22,7 @@ from edpipeline.model import Source
 from edpipeline.settings import secret
 from edpipeline.uses import (
     STRICT,
+    DailyUse,
     PullUse,
     RosterUse,
     ScantronUse,
@@ -56,6 +57,11 @@ class District(BaseModel):
     """What differs from the defaults, by source. Uploads need no entry."""
     scantron: ScantronUse | None = None
     star: StarUse | None = None
+
+    def daily_use(self, source: str) -> DailyUse | None:
+        """How the district uses a source that is synced once a day, where it does."""
+        found: object = getattr(self, source, None)
+        return found if isinstance(found, DailyUse) else None
 
     @field_validator("uploads")
     @classmethod
@@ -156,7 +162,7 @@ def takes_files(district: District, source: Source) -> bool:
 
 
 def _pulled(district: District, source: str) -> PullUse | None:
-    found: object = getattr(district, source, None)
+    found = district.daily_use(source)
     return found if isinstance(found, PullUse) else None
 
 

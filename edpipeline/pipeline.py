@@ -269,16 +269,17 @@ class Pipeline:
 
     def check(self, district_id: str, progress: Progress = silent) -> list[CheckResult]:
         """Whether everything a district's sync needs is right, and what to do where it is not."""
-        use = roster_use(self.district(district_id))
+        use = self.district(district_id).oneroster
         found = [CheckResult("districts file", True, f"{district_id} is in order")]
-        progress("connecting to the SFTP server")
-        found.append(_checked("secret", lambda: _secret_is_set(use.sftp.secret_name)))
-        if found[-1].ok:
-            found.append(_checked("SFTP account", lambda: self._account_works(district_id)))
+        if use is not None:
+            progress("connecting to the SFTP server")
+            found.append(checked("secret", lambda: _secret_is_set(use.sftp.secret_name)))
+            if found[-1].ok:
+                found.append(checked("SFTP account", lambda: self._account_works(district_id)))
         progress("writing to landing")
-        found.append(_checked("landing", self._landing_works))
+        found.append(checked("landing", self._landing_works))
         progress("opening the warehouse")
-        found.append(_checked("warehouse", self._warehouse_works))
+        found.append(checked("warehouse", self._warehouse_works))
         return found
 
     def record_failure(
@@ -369,7 +370,8 @@ def describe(finding: Finding) -> str:
             return "nothing new is in the folder"
 
 
-def _checked(name: str, attempt: Callable[[], str]) -> CheckResult:
+def checked(name: str, attempt: Callable[[], str]) -> CheckResult:
+    """What an attempt came to; anything wrong with it is told, and not raised."""
     try:
         return CheckResult(name, True, attempt())
     except EdpipelineError as error:

@@ -28,7 +28,7 @@ from edpipeline.landing.stability import RemoteFile, files_taken, matching
 from edpipeline.loading.load import Progress
 from edpipeline.loading.report import SyncReport
 from edpipeline.model import Source
-from edpipeline.pipeline import Pipeline, silent
+from edpipeline.pipeline import CheckResult, Pipeline, checked, silent
 from edpipeline.scratch import scratch_folder
 from edpipeline.settings import secret
 from edpipeline.uploading import load
@@ -138,6 +138,42 @@ def account_works(pipeline: Pipeline, district_id: str, source: Source) -> str:
         for name in client.spec.calls:
             client.call(name)
     return "Account is working"
+
+
+def check_accounts(
+    pipeline: Pipeline, district_id: str, progress: Progress = silent
+) -> list[CheckResult]:
+    """Whether every account that the district pulls with works, and what to do where not.
+
+    Sources that are switched off are left alone. A sign-in that is refused is not repeated.
+    """
+    found = []
+    for source in sources.ALL:
+        use = pipeline.district(district_id).daily_use(source.name)
+        if isinstance(use, PullUse) and use.enabled:
+            progress(f"signing in at {source.title}")
+            found.append(
+                checked(
+                    f"{source.name} account",
+                    lambda source=source: account_works(pipeline, district_id, source),  # type: ignore[misc]
+                )
+            )
+    return found
+
+
+def schools_that_wait(pipeline: Pipeline, district_id: str, source: Source) -> int:
+    """How many of the vendor's schools nobody has matched yet."""
+    with pipeline.warehouse.transaction() as session:
+        return int(
+            session.value(
+                "select count(*) from ops.vendor_schools v where v.district_id = $district"
+                " and v.source = $source and not exists (select 1 from ops.school_matches m"
+                " where m.district_id = v.district_id and m.source = v.source"
+                " and m.vendor_school_id = v.vendor_school_id)",
+                district=district_id,
+                source=source.name,
+            )
+        )
 
 
 def client_of(source: Source, use: PullUse) -> Client:

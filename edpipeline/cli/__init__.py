@@ -9,6 +9,7 @@ and `approval`, which know no terminal.
     application.py  the command itself: errors become a sentence and an exit code
     terminal.py     tables, sentences, progress
     roster.py       check, preview, sync, approve, rebuild
+    pulls.py        what check and sync do with vendors' APIs
     uploads.py      upload, editions
     schools.py      match-schools
     reports.py      history, report, dictionary

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from edpipeline import __version__
+from edpipeline import __version__, sources
 from edpipeline.cli import terminal
 from edpipeline.districts import District
 from edpipeline.errors import EdpipelineError, NotFound, Permanent, Transient
@@ -102,14 +102,20 @@ def open_pipeline() -> Pipeline:
     return Pipeline(load_settings())
 
 
-def chosen(pipeline: Pipeline, district_id: str | None) -> Sequence[District]:
-    """The district that was named, or all that sync a roster; raises NotFound."""
+def chosen(pipeline: Pipeline, district_id: str | None, source: str = "") -> Sequence[District]:
+    """The district that was named, or all that sync the source, or any; raises NotFound."""
     if district_id:
         return (pipeline.district(district_id),)
-    found = [each for each in pipeline.districts.all if each.oneroster and each.oneroster.enabled]
+    names = [source] if source else [one.name for one in sources.ALL]
+    found = [
+        each
+        for each in pipeline.districts.all
+        if any(use is not None and use.enabled for use in map(each.daily_use, names))
+    ]
     if not found:
+        what = source or "anything every day"
         raise NotFound(
-            f"no district of {pipeline.settings.districts} syncs a roster; add one, as"
+            f"no district of {pipeline.settings.districts} syncs {what}; add one, as"
             " examples/districts.yaml shows"
         )
     return found

@@ -30,6 +30,7 @@ class Status(StrEnum):
     REFUSED = "refused"
     MISSED = "missed"
     FAILED = "failed"
+    LOCKED = "locked"
 
 
 def add_to(app: typer.Typer) -> None:

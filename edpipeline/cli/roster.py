@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from edpipeline import sources
+from edpipeline import pulling, sources
 from edpipeline.approval import approve as record_approval
 from edpipeline.approval import find_waiting
 from edpipeline.cli import terminal
@@ -24,6 +24,7 @@ from edpipeline.cli.application import (
     open_pipeline,
     user_name,
 )
+from edpipeline.cli.pulls import pull_one
 from edpipeline.districts import District, roster_use
 from edpipeline.errors import EdpipelineError
 from edpipeline.landing.stability import LookSettings, Verdict
@@ -51,15 +52,17 @@ def add_to(app: typer.Typer) -> None:
 
 
 def check(district: OneDistrict = None) -> None:
-    """Check settings, secrets, SFTP accounts, landing and warehouse.
+    """Check settings, secrets, SFTP accounts, vendors' APIs, landing and warehouse.
 
-    Each district's account is tried for real: host key, login, folder. Nothing is fetched.
+    Each district's accounts are tried for real: host key, login, folder; sign-in at the vendors.
+    Nothing is fetched, and a sign-in that is refused is not repeated.
     """
     pipeline = open_pipeline()
     wrong = 0
     for each in chosen(pipeline, district):
         with terminal.working(f"checking {each.id}") as progress:
             results = pipeline.check(each.id, progress)
+            results += pulling.check_accounts(pipeline, each.id, progress)
         terminal.show_checks(each.id, results)
         wrong += sum(not result.ok for result in results)
     if wrong:
@@ -145,6 +148,9 @@ def _of_nobody(source: Source) -> LoadOptions:
 
 def sync(
     district: OneDistrict = None,
+    source: Annotated[
+        str, typer.Option("--source", "-s", metavar="NAME", help="oneroster, scantron or star.")
+    ] = ROSTER,
     day: Day = None,
     folder: Annotated[
         Path | None,
@@ -156,7 +162,8 @@ def sync(
     """Fetch a delivery, write it down, load it, and show the report.
 
     Looks into the district's SFTP folder, waits up to 90 seconds until a set that may still be
-    written stays as it is, and loads it as the delivery of today.
+    written stays as it is, and loads it as the delivery of today. With --source, asks the vendor's
+    API for what is new instead, at any time of the day.
 
     With --day, loads again what has landed for that day; with --from, what is in that folder is
     the delivery.
@@ -164,10 +171,17 @@ def sync(
     Exits with 1 where the delivery, or a file of it, was refused.
     """
     pipeline = open_pipeline()
-    districts = chosen(pipeline, district)
+    target = day.date() if day else None
+    if source != ROSTER:
+        if folder is not None:
+            raise typer.BadParameter("--from is for rosters; hand files over with `upload`")
+        pulled = pulling.pulled_source(source)
+        districts = chosen(pipeline, district, source)
+        _for_each(districts, lambda each: pull_one(pipeline, each, pulled, target))
+        return
+    districts = chosen(pipeline, district, source)
     if folder is not None and len(districts) != 1:
         raise typer.BadParameter("--from needs --district: whose delivery is it?")
-    target = day.date() if day else None
     _for_each(districts, lambda each: _sync_one(pipeline, each, target, folder))
 
 

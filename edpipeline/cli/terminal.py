@@ -41,6 +41,7 @@ STATUS_STYLES: Mapping[str, str] = {
     "refused": "red",
     "missed": "red",
     "failed": "red",
+    "locked": "red",
 }
 SHORT_WORDS: Mapping[str, str] = {
     "loaded": "completed",
