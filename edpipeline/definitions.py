@@ -2,10 +2,10 @@
 
     landing/<source> -> <schema>/<table> ... -> marts/<mart>      orchestration/assets.py, marts.py
 
-Sensors notice deliveries and uploads, schedules watch over daily windows and over uploads that
-are not ready in time, and the marts follow what they read by themselves. How the parts are built
-is in `orchestration`; what is done with a delivery is in `pipeline.py` and `uploading.py`, which
-the command line calls as well.
+Sensors notice deliveries and uploads, schedules ask vendors' APIs in their daily windows and watch
+over uploads that are not ready in time, and the marts follow what they read by themselves. How
+the parts are built is in `orchestration`; what is done with a delivery is in `pipeline.py`,
+`uploading.py` and `pulling.py`, which the command line calls as well.
 
 Nothing is read or connected while this module is imported. Dagster calls `defs`, which reads the
 settings and the marts' SQL; districts, landing and warehouse are opened inside runs and ticks.
@@ -16,6 +16,7 @@ import dagster as dg
 from edpipeline.landing.stability import LookSettings
 from edpipeline.orchestration.assets import source_assets
 from edpipeline.orchestration.marts import mart_assets
+from edpipeline.orchestration.pulls import pull_assets
 from edpipeline.orchestration.runs import marts_job, source_job
 from edpipeline.orchestration.schedules import window_schedule
 from edpipeline.orchestration.sensors import delivery_sensor
@@ -40,11 +41,17 @@ def build(settings: Settings, patience: LookSettings | None = None) -> dg.Defini
         return Pipeline(settings)
 
     dropped = [source for source in ALL if not source.is_uploaded]
+    pulled = [source for source in ALL if source.is_pulled]
     uploaded = [source for source in ALL if source.is_uploaded]
     jobs = {source.name: source_job(source) for source in ALL}
     tables = [
         *(source_assets(each, open_pipeline, settings.first_day, patience) for each in dropped),
-        *(upload_assets(each, open_pipeline, settings.first_day) for each in uploaded),
+        *(pull_assets(each, open_pipeline, settings.first_day) for each in pulled),
+        *(
+            upload_assets(each, open_pipeline, settings.first_day)
+            for each in uploaded
+            if not each.is_pulled
+        ),
     ]
     ready = ready_job(uploaded)
     refilled = mart_assets(marts(settings.sql), ALL, open_pipeline)
@@ -62,7 +69,10 @@ def build(settings: Settings, patience: LookSettings | None = None) -> dg.Defini
             ),
         ],
         schedules=[
-            *(window_schedule(each, jobs[each.name], open_pipeline) for each in dropped),
+            *(
+                window_schedule(each, jobs[each.name], open_pipeline)
+                for each in (*dropped, *pulled)
+            ),
             *(unloaded_schedule(each, jobs[each.name], open_pipeline) for each in uploaded),
             ready_schedule(ready),
         ],

@@ -176,6 +176,24 @@ def schools_that_wait(pipeline: Pipeline, district_id: str, source: Source) -> i
         )
 
 
+def why_missed(pipeline: Pipeline, district_id: str, source: Source, day: date) -> str:
+    """Why nothing was pulled in the window of a day, and what to do."""
+    with pipeline.warehouse.transaction() as session:
+        found = session.rows(
+            "select status, message from ops.sync_history where district_id = $district"
+            " and source = $source and status in ('failed', 'locked')"
+            " and (delivery_day = $day or status = 'locked') order by sync_id desc limit 1",
+            district=district_id,
+            source=source.name,
+            day=day,
+        )
+    why = f"The last try failed: {found[0][1]}." if found else "Nothing was tried."
+    if found and found[0][0] == "locked":
+        why = f"The account is locked, and was not tried again: {found[0][1]}."
+    again = f"run `edpipeline sync --district {district_id} --source {source.name}`"
+    return f"{why} To pull now, {again}."
+
+
 def client_of(source: Source, use: PullUse) -> Client:
     """A client of the vendor's API for a district, with its secrets as the environment has them.
 

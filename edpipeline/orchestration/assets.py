@@ -54,6 +54,8 @@ class SyncConfig(dg.Config):
     """Files that were seen complete and still: fetched at once, without a second look."""
     window_closed: bool = False
     """True: the window has closed without a delivery; record that and say so."""
+    pull: bool = True
+    """Of a pulled source: ask the vendor. False loads only what has landed or was handed over."""
 
 
 def declared(source: Source, first_day: date) -> dict[str, Any]:

@@ -23,6 +23,7 @@ ON_TIME = "delivery_on_time"
 APPROVED = "first_sync_approved"
 MATCHED = "students_matched"
 USABLE = "uploads_usable"
+SCHOOLS_MATCHED = "schools_matched"
 
 REFERENCE_CODES = "reference_"
 """How the codes of references that do not resolve begin."""
@@ -49,6 +50,11 @@ OF_UPLOADS: Mapping[str, tuple[str, bool]] = {
     MATCHED: ("At least half of the ids in the file are those of students.", False),
 }
 """What is checked of uploads instead."""
+OF_PULLS: Mapping[str, tuple[str, bool]] = {
+    ON_TIME: ("What is new was pulled before the daily window closed.", False),
+    SCHOOLS_MATCHED: ("Every school of the vendor is matched with one of the roster.", False),
+}
+"""What is checked of pulled sources beside what is of uploads."""
 NOT_OF_UPLOADS = (REFERENCES,)
 """Results name students, who are found when the marts are filled."""
 
@@ -76,7 +82,7 @@ def table_key(table: Table) -> dg.AssetKey:
 
 def specs(source: Source, partitions: dg.PartitionsDefinition[str]) -> list[dg.AssetCheckSpec]:
     """Every check of a source."""
-    places = [(landing_key(source), OF_UPLOADS if source.is_uploaded else OF_LANDING)]
+    places = [(landing_key(source), _of_landing(source))]
     places += [(table_key(table), of_tables(source)) for table in source.tables]
     return [
         dg.AssetCheckSpec(
@@ -89,6 +95,12 @@ def specs(source: Source, partitions: dg.PartitionsDefinition[str]) -> list[dg.A
         for key, checks in places
         for name, (description, blocking) in checks.items()
     ]
+
+
+def _of_landing(source: Source) -> Mapping[str, tuple[str, bool]]:
+    if source.is_pulled:
+        return {**OF_UPLOADS, **OF_PULLS}
+    return OF_UPLOADS if source.is_uploaded else OF_LANDING
 
 
 def of_tables(source: Source) -> Mapping[str, tuple[str, bool]]:
@@ -139,6 +151,19 @@ def missed(source: Source, key: str, message: str) -> dg.AssetCheckEvaluation:
     return _landing_check(source, key, ON_TIME, False, message, dg.AssetCheckSeverity.ERROR)
 
 
+def schools_matched(
+    source: Source, key: str, district_id: str, waiting: int
+) -> dg.AssetCheckEvaluation:
+    """Whether a person has matched every school of the vendor; results of the others wait."""
+    words = "every school is matched"
+    if waiting:
+        words = f"{waiting} schools are not matched, and their results wait: run"
+        words += f" `edpipeline match-schools --district {district_id} --source {source.name}`"
+    return _landing_check(
+        source, key, SCHOOLS_MATCHED, not waiting, words, metadata=_numbers({"waiting": waiting})
+    )
+
+
 def approved(source: Source, key: str, report: SyncReport) -> dg.AssetCheckEvaluation:
     """Whether the first sync of a district waits for a person, with the report to judge by."""
     if report.status != "awaiting_approval":
@@ -163,7 +188,7 @@ def _landing_check(
         severity=severity,
         description=description,
         metadata=metadata or {},
-        blocking={**OF_LANDING, **OF_UPLOADS}[name][1],
+        blocking={**OF_LANDING, **OF_UPLOADS, **OF_PULLS}[name][1],
         partition=key,
     )
 

@@ -27,6 +27,7 @@ class Asked:
 
     files: Sequence[RemoteFile] = ()
     window_closed: bool = False
+    pull: bool = True
 
 
 def request(
@@ -37,7 +38,7 @@ def request(
     if asked is None:
         return dg.RunRequest(run_key=f"{source.name} {key} {why}", partition_key=key)
     files = [SeenFile(name=f.name, size=f.size, modified_at=f.modified_at) for f in asked.files]
-    config = SyncConfig(files=files, window_closed=asked.window_closed)
+    config = SyncConfig(files=files, window_closed=asked.window_closed, pull=asked.pull)
     return dg.RunRequest(
         run_key=f"{source.name} {key} {why}",
         partition_key=key,

@@ -16,7 +16,13 @@ from edpipeline.landing import drop as landing
 from edpipeline.model import Source
 from edpipeline.orchestration.partitions import day_and_district, partition_key
 from edpipeline.orchestration.runs import Asked, job_name, request
-from edpipeline.orchestration.standing import DONE, InUse, districts_in_use, statuses
+from edpipeline.orchestration.standing import (
+    DONE,
+    InUse,
+    districts_in_use,
+    locked_accounts,
+    statuses,
+)
 from edpipeline.orchestration.steps import FAILURE_TAG, TRANSIENT, Job, OpenPipeline
 from edpipeline.pipeline import Pipeline
 
@@ -43,9 +49,10 @@ def window_schedule(source: Source, job: Job, open_pipeline: OpenPipeline) -> dg
     @dg.schedule(
         name=f"{source.name}_windows",
         description=(
-            "Inside a district's daily window, asks again for a delivery whose run failed for a"
-            " reason that may pass. When the window has closed without one, records that and fails"
-            " for everybody to see."
+            "Inside a district's daily window, asks"
+            + (" for the day's pull, and" if source.is_pulled else "")
+            + " again for what failed for a reason that may pass. When the window has closed"
+            " without success, records that and fails for everybody to see."
         ),
         cron_schedule=EVERY_QUARTER,
         execution_timezone="UTC",
@@ -82,6 +89,8 @@ class _Tick:
         nothing else is to be reported it is raised: `Permanent` where any of it is.
         """
         requests = [*self._as_far_as_possible(self.again())]
+        if self.source.is_pulled:
+            requests += self._as_far_as_possible(self.due())
         requests += self._as_far_as_possible(self.missed())
         said = "; ".join(dict.fromkeys(map(str, self.troubles)))
         if requests and said:
@@ -115,6 +124,28 @@ class _Tick:
             one = in_use.get(district_id)
             if one and self._is_open(one, day) and self._latest_failed(key):
                 yield request(self.source, one.id, day, f"again {self.now:%H:%M}", Asked())
+
+    def due(self) -> Iterator[dg.RunRequest]:
+        """Days whose window is open and of which nothing was asked for yet.
+
+        A pull that failed for a lasting reason is not repeated that day, and an account that is
+        locked not at all: a person repairs it and syncs, and from then on it is asked for again.
+        """
+        today = {one.id: windows.delivery_day(one.window, self.now) for one in self.in_use}
+        open_now = [
+            one
+            for one in self.in_use
+            if self._is_open(one, today[one.id]) and not one.use.is_paused(today[one.id], "sync")
+        ]
+        if not open_now:
+            return
+        known = statuses(self.pipeline, self.source, min(today[one.id] for one in open_now))
+        locked = locked_accounts(self.pipeline, self.source)
+        for one in open_now:
+            day = today[one.id]
+            if (one.id, day) in known or one.id in locked or self._is_running(one.id, day):
+                continue
+            yield request(self.source, one.id, day, f"due {self.now:%H:%M}", Asked())
 
     def _is_open(self, one: InUse, day: date) -> bool:
         is_today = windows.delivery_day(one.window, self.now) == day
@@ -157,5 +188,9 @@ class _Tick:
 
     def _is_running(self, district_id: str, day: date) -> bool:
         key = str(partition_key(district_id, day))
-        filters = dg.RunsFilter(tags={PARTITION_TAG: key}, statuses=list(UNFINISHED))
+        filters = dg.RunsFilter(
+            job_name=job_name(self.source),
+            tags={PARTITION_TAG: key},
+            statuses=list(UNFINISHED),
+        )
         return bool(self.context.instance.get_runs(filters, limit=1))

@@ -50,3 +50,16 @@ def statuses(
     for district_id, day, status in rows:
         found[district_id, day] = found.get((district_id, day), frozenset()) | {status}
     return found
+
+
+def locked_accounts(pipeline: Pipeline, source: Source) -> frozenset[str]:
+    """Districts whose account was locked when it was last used."""
+    with pipeline.warehouse.transaction() as session:
+        rows = session.rows(
+            "select h.district_id from ops.sync_history h where h.source = $source"
+            " and h.status = 'locked' and not exists (select 1 from ops.sync_history later"
+            " where later.district_id = h.district_id and later.source = h.source"
+            " and later.sync_id > h.sync_id and later.drop_id is not null)",
+            source=source.name,
+        )
+    return frozenset(row[0] for row in rows)

@@ -32,7 +32,7 @@ from edpipeline.orchestration.partitions import (
     decided,
     partition_key,
 )
-from edpipeline.orchestration.runs import job_name, limit_pool, request
+from edpipeline.orchestration.runs import Asked, job_name, limit_pool, request
 from edpipeline.orchestration.schedules import PARTITION_TAG, UNFINISHED
 from edpipeline.orchestration.steps import Event, Job, OpenPipeline
 from edpipeline.validation.codes import CODES
@@ -63,13 +63,13 @@ def upload_assets(
 
     @dg.multi_asset(**declared(source, first_day))
     def load(context: dg.AssetExecutionContext) -> Iterator[Event]:
-        yield from _UploadRun(context, source, open_pipeline(), still).events()
+        yield from UploadRun(context, source, open_pipeline(), still).events()
 
     return load
 
 
 @dataclass(frozen=True)
-class _UploadRun(Run):
+class UploadRun(Run):
     """A run that takes what waits in the inbox and loads it."""
 
     still: timedelta
@@ -214,9 +214,10 @@ def inbox_sensor(
         new = sorted(set(ready) - set(known))
         days = {each: pipeline.delivery_day(each, now, source.name) for each in ready}
         running = _running(context.instance, source, now) if ready else ()
+        asked = Asked(pull=False) if source.is_pulled else None
         # What still lies there an hour later was not taken: it is asked for again.
         requests = [
-            request(source, each, days[each], f"{now:%Y%m%dT%H} {_digest(uploads)}")
+            request(source, each, days[each], f"{now:%Y%m%dT%H} {_digest(uploads)}", asked)
             for each, uploads in ready.items()
             if str(partition_key(each, days[each])) not in running
         ]
@@ -266,8 +267,9 @@ def unloaded_schedule(
         pipeline, now = open_pipeline(), context.scheduled_execution_time
         days = uploading.unloaded(pipeline, source.name, now)
         running = _running(context.instance, source, now) if days else ()
+        asked = Asked(pull=False) if source.is_pulled else None
         requests = [
-            request(source, district_id, day, f"unloaded {now:%Y%m%dT%H}")
+            request(source, district_id, day, f"unloaded {now:%Y%m%dT%H}", asked)
             for district_id, day in days
             if str(partition_key(district_id, day)) not in running
         ]

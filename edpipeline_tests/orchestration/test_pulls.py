@@ -1,0 +1,135 @@
+"""Pulls in Dagster: asked for once in a day's window, again while they fail, told when missed."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from edpipeline import sources
+from edpipeline.definitions import build
+from edpipeline.orchestration.partitions import DISTRICTS
+from edpipeline.orchestration.runs import source_job
+from edpipeline.orchestration.schedules import window_schedule
+from edpipeline.sandbox.vendors import Vendors
+from edpipeline_tests.orchestration.installation import checks, failure, materializations
+from edpipeline_tests.pulls.installation import DISTRICT, Installation, installed, served
+
+ALWAYS = {"window": {"opens": "00:00", "closes": "00:00", "time_zone": "UTC"}}
+SCANTRON = sources.source("scantron")
+
+
+@pytest.fixture(scope="module")
+def vendors() -> Iterator[Vendors]:
+    with served() as running:
+        yield running
+
+
+@pytest.fixture
+def installation(vendors: Vendors, tmp_path: Path) -> Iterator[Installation]:
+    with installed(tmp_path, vendors, datetime.now(UTC)) as made:
+        yield made.configure(scantron=ALWAYS, star=ALWAYS)
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    with dg.instance_for_test(temp_dir=str(tmp_path)) as made:
+        made.add_dynamic_partitions(str(DISTRICTS.name), [DISTRICT])
+        yield made
+
+
+def tick(
+    installation: Installation, instance: dg.DagsterInstance, at: datetime | None = None
+) -> list[dg.RunRequest]:
+    schedule = window_schedule(SCANTRON, source_job(SCANTRON), lambda: installation.pipeline)
+    at = at or datetime.now(UTC)
+    with dg.build_schedule_context(instance=instance, scheduled_execution_time=at) as context:
+        found: Any = schedule(context)
+    return [] if isinstance(found, dg.SkipReason) else found
+
+
+def run(
+    installation: Installation, instance: dg.DagsterInstance, request: dg.RunRequest
+) -> dg.ExecuteInProcessResult:
+    job = build(installation.pipeline.settings).resolve_job_def("scantron_sync")
+    return job.execute_in_process(
+        instance=instance,
+        partition_key=request.partition_key,
+        run_config=request.run_config,
+        tags=request.tags,
+        raise_on_error=False,
+    )
+
+
+def test_an_open_window_asks_for_one_pull_a_day(
+    installation: Installation, instance: dg.DagsterInstance
+) -> None:
+    [request] = tick(installation, instance)
+    assert str(request.partition_key).endswith(f"|{DISTRICT}")
+    done = run(installation, instance, request)
+    assert done.success, failure(done)
+    assert {"landing/scantron", "assessments/scantron"} <= set(materializations(done))
+    found = checks(done)
+    assert found["landing/scantron/delivery_on_time"].passed
+    assert not found["landing/scantron/schools_matched"].passed
+    assert "match-schools" in str(found["landing/scantron/schools_matched"].description)
+    assert [status for status, _ in installation.history("scantron")] == ["loaded"]
+    assert tick(installation, instance) == []
+
+
+def test_a_window_that_is_not_open_asks_for_nothing(
+    installation: Installation, instance: dg.DagsterInstance
+) -> None:
+    now = datetime.now(UTC)
+    opens = (now + timedelta(hours=2)).time().replace(second=0, microsecond=0)
+    closes = (now + timedelta(hours=4)).time().replace(second=0, microsecond=0)
+    later = {"opens": f"{opens:%H:%M}", "closes": f"{closes:%H:%M}", "time_zone": "UTC"}
+    assert tick(installation.configure(scantron={"window": later}), instance) == []
+    disabled = installation.configure(scantron={**ALWAYS, "enabled": False})
+    assert tick(disabled, instance) == []
+
+
+def test_a_refused_sign_in_is_not_repeated_that_day(
+    installation: Installation, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCANTRON_PASSWORD", "CANARY-wrong")
+    [request] = tick(installation, instance)
+    done = run(installation, instance, request)
+    assert "the user name or the password is wrong" in failure(done)
+    assert "CANARY" not in failure(done)
+    assert [status for status, _ in installation.history("scantron")] == ["failed"]
+    assert tick(installation, instance) == []
+    [again] = tick(installation, instance, datetime.now(UTC) + timedelta(days=1))
+    assert again.partition_key != request.partition_key
+
+
+def test_a_locked_account_is_left_alone_until_a_person_has_synced(
+    installation: Installation, instance: dg.DagsterInstance
+) -> None:
+    installation.vendors.inject(match={"path": "/v1/session"}, status=423, times=None)
+    [request] = tick(installation, instance)
+    assert "locked" in failure(run(installation, instance, request))
+    [(status, message)] = installation.history("scantron")
+    assert status == "locked", message
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    assert tick(installation, instance, tomorrow) == []
+    installation.vendors.heal()
+    assert installation.pull("scantron").applied
+    assert len(tick(installation, instance, tomorrow)) == 1
+
+
+def test_a_day_without_a_pull_is_missed_when_its_window_has_closed(
+    installation: Installation, instance: dg.DagsterInstance
+) -> None:
+    installation.pull("scantron", -3)
+    today = datetime.now(UTC).date()
+    closes = datetime.combine(today, time(1), UTC)
+    window = {"window": {"opens": "00:00", "closes": "01:00", "time_zone": "UTC"}}
+    closed = installation.configure(scantron=window)
+    [request] = tick(closed, instance, closes + timedelta(minutes=15))
+    assert "Nothing was tried" in failure(run(closed, instance, request))
+    statuses = [status for status, _ in closed.history("scantron")]
+    assert statuses == ["loaded", "missed"]
+    assert tick(closed, instance, closes + timedelta(minutes=30)) == []
