@@ -8,6 +8,7 @@ split, typed and checked. Accepted rows and findings are spooled as Parquet.
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -109,8 +110,16 @@ def check(
     checked = CheckedFile(task.table, task.name, spool, known=Known(known_hashes))
     checked.ends_with_line_end = task.dialect.ends_with_line_end
     run = _Pass(task, checked)
-    for number, piece in enumerate(_pieces(task, piece_size)):
-        run.piece(piece, number)
+    with ThreadPoolExecutor(max_workers=1) as ahead:
+        # One piece is split and typed while what the one before it came to is written down.
+        before: Future[_Parted] | None = None
+        for number, piece in enumerate(_pieces(task, piece_size)):
+            coming = ahead.submit(run.part, *run.recognise(piece, number))
+            if before is not None:
+                run.settle(before.result(), number - 1)
+            before = coming
+        if before is not None:
+            run.settle(before.result(), number)
     if run.stamped and task.mode == "bulk":
         checked.findings.append(FileFinding("stamped_in_bulk", _about(task, "stamped_in_bulk")))
     duplicates.settle(checked, run.key_hashes, run.seed, task.table)
@@ -165,6 +174,17 @@ def refused(table: Table, name: str, spool: Path, problem: Unreadable) -> Checke
     return checked
 
 
+@dataclass(frozen=True)
+class _Parted:
+    """The rows of one piece."""
+
+    clean: pl.DataFrame
+    odd: pl.DataFrame
+    unreadable: pl.DataFrame
+    blank: int
+    stamped: bool
+
+
 class _Pass:
     """The state of one pass: what adds up over the pieces."""
 
@@ -189,7 +209,11 @@ class _Pass:
             if column is not None
         }
 
-    def piece(self, piece: Piece, number: int) -> None:
+    def recognise(
+        self, piece: Piece, number: int
+    ) -> tuple[Piece, pl.Series, pl.Series, pl.Series, bool]:
+        """Of a piece the lines that are not known, their numbers and hashes, and whether these
+        are all its lines. Pieces come in their order."""
         checked = self.checked
         lines = piece.lines
         hashes = lines.hash(self.seed).reinterpret(signed=True)
@@ -209,17 +233,12 @@ class _Pass:
             self._list_repeats(piece, lines.filter(again), numbers.filter(again), number)
         if not whole:
             lines, numbers, hashes = (s.filter(wanted) for s in (lines, numbers, hashes))
-        self.rows(piece, lines, numbers, hashes, whole, number)
+        return piece, lines, numbers, hashes, whole
 
-    def rows(
-        self,
-        piece: Piece,
-        lines: pl.Series,
-        numbers: pl.Series,
-        hashes: pl.Series,
-        whole: bool,
-        number: int,
-    ) -> None:
+    def part(
+        self, piece: Piece, lines: pl.Series, numbers: pl.Series, hashes: pl.Series, whole: bool
+    ) -> "_Parted":
+        """Lines become rows: clean ones typed, the others as text. Changes nothing here."""
         frame, unreadable = self._split(piece, lines, numbers, whole)
         if self.task.last_line_is_suspect:
             frame, unreadable = self._without_last_line(frame, unreadable, lines, numbers)
@@ -228,7 +247,10 @@ class _Pass:
             if not unreadable.height
             else hashes.filter(~numbers.is_in(unreadable["line"].implode()))
         )
-        frame = self._without_blank_rows(frame.with_columns(row_hash.alias("row_hash"))).select(
+        frame = frame.with_columns(row_hash.alias("row_hash"))
+        filled = self._without_blank_rows(frame)
+        blank = frame.height - filled.height
+        frame = filled.select(
             "line",
             "row_hash",
             *(pl.col(at).alias(name) for at, name in self.names.items()),
@@ -236,10 +258,17 @@ class _Pass:
             *([NOTED] if NOTED in frame.columns else []),
         )
         stamps = [frame[name] for name in STAMPS if name in frame.columns]
-        self.stamped |= any(column.null_count() < column.len() for column in stamps)
+        stamped = any(column.null_count() < column.len() for column in stamps)
         clean, odd = self._part(frame, piece.data.isascii())
-        if odd.height or unreadable.height:
-            clean = pl.concat([clean, self._spool_findings(odd, unreadable, number)])
+        return _Parted(clean, odd, unreadable, blank, stamped)
+
+    def settle(self, parted: "_Parted", number: int) -> None:
+        """Count and write down what a piece came to. Pieces come in their order."""
+        self.checked.read -= parted.blank
+        self.stamped |= parted.stamped
+        clean = parted.clean
+        if parted.odd.height or parted.unreadable.height:
+            clean = pl.concat([clean, self._spool_findings(parted.odd, parted.unreadable, number)])
         self._spool_accepted(clean, number)
 
     def _split(
@@ -296,8 +325,7 @@ class _Pass:
             return frame
         values = pl.all().exclude("line", "row_hash", NOTED)
         blank = frame.select(pl.all_horizontal(values.is_null())).to_series()
-        self.checked.read -= int(blank.sum())
-        return frame.filter(~blank)
+        return frame.filter(~blank) if blank.any() else frame
 
     def _spool_accepted(self, accepted: pl.DataFrame, number: int) -> None:
         if not accepted.height:
