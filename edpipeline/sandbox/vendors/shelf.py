@@ -97,7 +97,8 @@ class Shelf:
 
     def keys(self, now: int) -> list[str]:
         """The keys of the records that stand, each once, in order."""
-        stands = (pl.col("since") <= now) & pl.col("until").is_null()
+        ended = pl.col("until") <= now
+        stands = (pl.col("since") <= now) & ~ended.fill_null(False)
         return self._versions.filter(stands)["key"].unique(maintain_order=True).to_list()
 
     def merged(
