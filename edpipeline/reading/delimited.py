@@ -13,14 +13,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from edpipeline.reading.dialect import BOM, ENCODINGS, PIECE, Dialect
+from edpipeline.reading.dialect import BOM, CACHED, ENCODINGS, PIECE, Dialect
 
 WELL_QUOTED_LINE = r'^(?:"(?:[^"]|"")*"|[^"{0}]*)(?:{0}(?:"(?:[^"]|"")*"|[^"{0}]*))*$'
 FIELD_IN_QUOTES = r'"[^"]*"'
 NO_SEPARATOR = "\x01"
 QUOTE = ord('"')
-CACHED = 1 << 18
-"""Bytes looked at together, few enough to stay in a processor's cache."""
 NOTED = "noted"
 """Column with the code of the warning that splitting a line gave rise to, if any."""
 UNREADABLE = {"line": pl.UInt32, "code": pl.String, "text": pl.String}
@@ -125,11 +123,16 @@ def split(
 
 
 def _piece(block: bytes, dialect: Dialect, first_line: int, eol: str) -> Piece:
-    if dialect.line_end == "\r\n":
-        block = block.replace(b"\r\n", b"\n")
     codec = ENCODINGS[dialect.encoding]
     if codec != "utf-8":
         block = block.decode(codec).encode("utf-8")
+    if dialect.line_end != "\r\n":
+        return Piece(block, _lines(block, eol), first_line, eol)
+    if not dialect.separator:
+        # Of fixed width nothing but the lines is read, which costs less than a second copy.
+        lines = _lines(block, eol).str.strip_suffix("\r")
+        return Piece(block, lines, first_line, eol)
+    block = block.translate(None, b"\r")  # there is none but before LF: mixtures are refused
     return Piece(block, _lines(block, eol), first_line, eol)
 
 

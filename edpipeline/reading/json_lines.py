@@ -24,7 +24,8 @@ def is_json_lines(name: str) -> bool:
 def as_delimited(path: Path, name: str, target: Path) -> None:
     """Write the objects of a file as CSV with a header, all values quoted, in their order.
 
-    Raises `Unreadable` (`empty_file`, `not_text`); `name` is what people call the file.
+    `name` is what people call the file. Raises `Unreadable` (`empty_file`, `no_header`,
+    `not_text`).
     """
     if path.stat().st_size == 0:
         raise Unreadable("empty_file", f"{name} is empty: nothing was pulled, or export it again")
@@ -36,6 +37,8 @@ def as_delimited(path: Path, name: str, target: Path) -> None:
                 f"select distinct unnest(json_keys(json)) from read_json_objects({source})"
             ).fetchall()
             names = sorted(str(key) for (key,) in keys)
+            if not names:
+                raise Unreadable("no_header", f"{name}: none of its records has a known field", 1)
             columns = ", ".join(f"{_text(each)}: 'VARCHAR'" for each in names)
             values = ", ".join(
                 f"translate({_name(each)}, chr(10) || chr(13), '  ') as {_name(each)}"
