@@ -22,9 +22,10 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass as validated_dataclass
 
+from edpipeline import sources
 from edpipeline.errors import BadConfiguration
 from edpipeline.landing.sftp import fingerprint
-from edpipeline.model import MatchField, Window
+from edpipeline.model import Inbox, MatchField, Window
 from edpipeline.settings import VARIABLE
 
 STRICT = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -103,6 +104,14 @@ class DailyWindow(Window):
     opens: Clock = time(19)
     closes: Clock = time(21)
     time_zone: TimeZone = "America/New_York"
+
+
+def window_of(source: str) -> DailyWindow:
+    """The window of districts that choose none, as the source declares it."""
+    arrives = sources.source(source).arrives
+    assert not isinstance(arrives, Inbox)
+    found = arrives.window
+    return DailyWindow(found.opens, found.closes, found.time_zone)
 
 
 class RemovalLimit(BaseModel):
@@ -215,7 +224,7 @@ class ScantronUse(PullUse):
     username_env: Variable
     password_env: Variable
     match_on: MatchField = "district_user_id"
-    window: DailyWindow = DailyWindow(time(18), time(23), "America/Los_Angeles")
+    window: DailyWindow = window_of("scantron")
 
     @property
     def chosen_field(self) -> MatchField:
@@ -273,7 +282,7 @@ class StarUse(PullUse):
     client_secret_env: Variable | None = None
     sftp: SftpUse | None = None
     match: StarMatch = StarMatch()
-    window: DailyWindow = DailyWindow(time(2), time(6), "America/New_York")
+    window: DailyWindow = window_of("star")
 
     @model_validator(mode="after")
     def _has_what_its_transport_needs(self) -> "StarUse":

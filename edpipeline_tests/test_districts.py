@@ -76,13 +76,25 @@ def test_the_example_explains_the_defaults_as_they_are(path: Path) -> None:
     defaults = text.index("# Everything below may be left out")
     short = load(path, text[:defaults])
     roster = roster_use(whole.all[0]).model_copy(update={"pauses": ()})
-    assert whole.all[0].model_copy(update={"oneroster": roster, "uploads": {}}) == short.all[0]
+    others = {"oneroster": roster, "uploads": {}, "scantron": None, "star": None}
+    assert whole.all[0].model_copy(update=others) == short.all[0]
 
 
 def test_the_example_explains_the_defaults_of_uploads_as_they_are() -> None:
     uploads = load_districts(EXAMPLE).all[0].uploads
     assert uploads["nwea_map"] == UploadUse()
     assert uploads["staar"] == UploadUse(match_on="state_user_id")
+
+
+def test_the_example_explains_the_defaults_of_pulls_as_they_are() -> None:
+    example = load_districts(EXAMPLE).all[0]
+    for name in ("scantron", "star"):
+        use = getattr(example, name)
+        assert not use.enabled
+        needed = {"base_url", "site_id", "username_env", "password_env", "rp_identifier"}
+        needed |= {"username", "client_id_env", "client_secret_env"}
+        given = {key: value for key, value in use.model_dump().items() if key in needed}
+        assert use == type(use)(**given), name
 
 
 def test_an_installation_may_begin_without_districts(path: Path) -> None:

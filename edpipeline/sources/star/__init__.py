@@ -73,7 +73,7 @@ SOURCE = read_source(
     },
     arrives=ApiPull(
         patterns=("*.csv", "*.tsv", "*.txt", "*.zip", "*.jsonl"),
-        window=Window(time(0, 0), time(6, 0), "America/New_York"),
+        window=Window(time(2), time(6), "America/New_York"),
     ),
     plan=planner,
 )
