@@ -75,6 +75,8 @@ MANY = (
     ("act_aspire", "act_aspire_summative_2021.csv"),
     ("act_aspire", "act_aspire_summative_2019.csv"),
     ("adam", "adam_k7.csv"),
+    ("scantron", "scantron_extended.csv"),
+    ("star", "star_v2.csv"),
 )
 """Of every source, with versions of one result and results that are gone."""
 
@@ -110,14 +112,22 @@ def as_delivered(name: str, file: str) -> tuple[bytes, str]:
     return fixed_width(edition, table, records), "results.txt"
 
 
-def match_schools(warehouse: Warehouse, district_id: str, source: str = "scantron") -> None:
-    """A vendor lists four schools; a person matched one of them, and said that one has none."""
-    listed = [{"vendor_school_id": f"L{n}", "vendor_school_name": f"School {n}"} for n in range(4)]
+DECISIONS = {
+    "scantron": {"L1": "0101", "L2": None},
+    "star": {"5c4001e5-0000-4000-8000-000000000031": "0102"},
+}
+"""School of the roster by the vendor's, as a person matched them; None where there is none."""
+
+
+def match_schools(warehouse: Warehouse, district_id: str) -> None:
+    """The vendors list schools, and a person matched some of them."""
     at = datetime(2026, 9, 2, 8, tzinfo=UTC)
-    decided = {
-        name: SchoolDecision(name, school, "Ada", at)
-        for name, school in {"L1": "0101", "L2": None}.items()
-    }
     with warehouse.transaction() as session:
-        record_vendor_schools(session, district_id, source, listed, FIRST_DAY)
-        mirror_school_matches(session, district_id, source, decided)
+        for source_name, decided in DECISIONS.items():
+            ids = dict.fromkeys([*decided, *(f"L{n}" for n in range(4))])
+            listed = [{"vendor_school_id": n, "vendor_school_name": f"School {n}"} for n in ids]
+            record_vendor_schools(session, district_id, source_name, listed, FIRST_DAY)
+            decisions = {
+                name: SchoolDecision(name, school, "Ada", at) for name, school in decided.items()
+            }
+            mirror_school_matches(session, district_id, source_name, decisions)

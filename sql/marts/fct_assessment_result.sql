@@ -12,7 +12,7 @@
 --   many.
 -- school_id: School the student belongs to now, or belonged to last.
 -- grade_enrolled: Grade of the student in the roster now, or last. [indirect]
--- source_system: Source of the result: nwea_map, act_aspire, staar, adam.
+-- source_system: Source of the result: nwea_map, act_aspire, staar, adam, scantron, star.
 -- edition: Layout that the file was read as.
 -- source_record_id: The vendor's id of the result, or one composed of what names it. [direct]
 -- source_record_id_kind: vendor or composed.
@@ -24,7 +24,8 @@
 --   `edpipeline match-schools`; null of sources whose schools need not be matched.
 -- assessment_code: The assessment, such as nwea_map_growth or staar_3_8.
 -- assessment_name: Name of the test as the file has it.
--- subject: math, reading, language, writing, ela, science, social_studies, stem or composite.
+-- subject: math, reading, language, writing, ela, science, social_studies, early_literacy, stem
+--   or composite.
 -- course: algebra_1, algebra_2, geometry, biology, english_1, english_2, us_history or none.
 -- objective_code: overall for the test itself, else the part of it that the row is about.
 -- objective_name: Name of that part.
@@ -52,7 +53,8 @@
 -- scale_score_high: High end of the range around scale_score. [indirect]
 -- raw_score: Number of points. [indirect]
 -- points_possible: Number of points that were possible.
--- percent_correct: Percentage of points, 0 to 100. [indirect]
+-- percent_correct: Percentage of points, 0 to 100; of STAR's skills the estimated mastery.
+--   [indirect]
 -- percentile: National percentile, 1 to 99 (Texas: of the state, 0 to 99). [indirect]
 -- percentile_norm_year: Year of the norms behind percentile; compare only within one.
 -- nce: Normal curve equivalent, 1 to 99. [indirect]
