@@ -1,4 +1,4 @@
-"""Commands that start a district and its SFTP server on this machine."""
+"""Commands that start a district, its SFTP server and its vendors on this machine."""
 
 import shlex
 import signal
@@ -10,13 +10,18 @@ from pathlib import Path
 from types import FrameType
 from typing import Annotated, NoReturn
 
+import polars as pl
+import polars.selectors as cs
 import typer
 
-from edpipeline import approval
+from edpipeline import approval, sources
 from edpipeline.cli import terminal
+from edpipeline.cli.schools import say_counted
 from edpipeline.errors import Permanent
 from edpipeline.loading.report import SyncReport
-from edpipeline.sandbox import dagster_dev, evening
+from edpipeline.model import Source
+from edpipeline.sandbox import dagster_dev, day, evening
+from edpipeline.school_matching import Sides
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -27,11 +32,12 @@ Folder = Annotated[
     Path, typer.Option("--folder", metavar="FOLDER", help="Where the sandbox keeps everything.")
 ]
 HERE = Path(".edpipeline/sandbox")
+PULLED = tuple(source for source in sources.ALL if source.is_pulled)
 
 
 @app.command()
 def demo(folder: Folder = HERE) -> None:
-    """Live through two evenings: a first delivery and its approval, then a usual one.
+    """Live through two evenings of roster, an upload of results, and pulls from two vendors.
 
     Starts anew each time: what an earlier demo left in the sandbox's folder is removed.
     """
@@ -39,17 +45,24 @@ def demo(folder: Folder = HERE) -> None:
     with evening.running(folder, clean=True) as sandbox:
         account = f"{evening.DISTRICT}@{sandbox.server.host}:{sandbox.server.port}"
         terminal.say(f"An SFTP server with a pinned host key runs for {account}.")
+        vendors = f"127.0.0.1:{sandbox.vendors.port}"
+        terminal.say(f"Scantron and Renaissance answer at {vendors}.")
         last = _evenings(sandbox, sandbox.today)
+        _results(sandbox)
+        _match_schools(sandbox)
         _tell_where(sandbox)
     program = terminal.program()
-    option = "" if folder == HERE else f" --folder {shlex.quote(str(folder))}"
+    option = _option(folder)
     terminal.say(f"\nThat took {time.monotonic() - began:.0f} s. To go on:", "bold")
     for command, what in (
         (f"{program} sandbox dev{option}", "the same in the Dagster UI"),
         (f'eval "$({program} sandbox environment{option})"', "point this shell at the sandbox"),
-        (f"{program} history", "then: the evenings"),
+        (f"{program} history", "then: everything that came"),
         (f"{program} report {last.drop_id[:6]}", "what the district should fix"),
-        (f"{program} preview {sandbox.world.account_folder}", "what a delivery would come to"),
+        (
+            f"{program} match-schools -d {evening.DISTRICT} -s {PULLED[0].name}",
+            "which school of a vendor still waits for a decision",
+        ),
     ):
         terminal.say(f"  {command}")
         terminal.say(f"      {what}", "dim")
@@ -62,23 +75,24 @@ def dev(
 ) -> None:
     """Keep the sandbox running behind the Dagster UI, until Ctrl-C.
 
-    `edpipeline sandbox deliver`, in another terminal, sends the district's next delivery.
+    Dagster takes what waits in the inbox and asks the vendors. `edpipeline sandbox deliver`, in
+    another terminal, sends the district's next delivery.
     """
     with _stoppable():
         fresh = clean or not (folder / "warehouse.duckdb").exists()
         with evening.running(folder, clean=fresh, all_day=True) as sandbox:
             if fresh:
-                # Today's delivery is left for the sensor to find.
+                # Today's delivery, the upload and the pulls are left for Dagster.
                 _evenings(sandbox, sandbox.today - timedelta(days=1))
+                _hand_over(sandbox)
             with terminal.working("starting Dagster"):
                 dagster = dagster_dev.start(sandbox.world.dagster_home, sandbox.environment)
             try:
                 terminal.say(
                     f"Dagster UI: http://127.0.0.1:{dagster.port}  (its log: {dagster.log})", "bold"
                 )
-                terminal.say(
-                    f"`{terminal.program()} sandbox deliver` sends the next delivery; Ctrl-C stops."
-                )
+                for line in _what_comes(folder):
+                    terminal.say(line)
                 if dagster.process.wait():
                     raise Permanent(f"Dagster ended by itself; {dagster.log} says why")
             finally:
@@ -88,11 +102,13 @@ def dev(
 
 @app.command()
 def up(folder: Folder = HERE) -> None:
-    """Run only the SFTP server, until Ctrl-C, and keep what is in the sandbox."""
+    """Run only the SFTP server and the vendors, until Ctrl-C, and keep what is in the sandbox."""
     with _stoppable(), evening.running(folder, clean=False, all_day=True) as sandbox:
         host, port = sandbox.server.host, sandbox.server.port
         terminal.say(f"sftp -P {port} {evening.DISTRICT}@{host}", "bold")
         terminal.say(f"Its password is in {sandbox.world.password_file}; Ctrl-C stops.")
+        terminal.say(f"Vendors: {sandbox.vendors.star_url}, {sandbox.vendors.scantron_url};")
+        terminal.say(f"what they do is changed at {sandbox.vendors.control_url}.")
         signal.pause()
 
 
@@ -123,21 +139,73 @@ def _evenings(sandbox: evening.Running, last: date) -> SyncReport:
     waiting = _evening(sandbox, last - timedelta(days=1), night=0, broken=0.0)
     terminal.say("\nA person looks at it and approves", "bold")
     found = approval.find_waiting(sandbox.pipeline, waiting.drop_id)
-    approval.record(sandbox.pipeline, found, by="demo", note="looks right")
+    approval.record(sandbox.pipeline, found, by=day.PERSON, note="looks right")
     with terminal.working("loading what was approved") as progress:
-        report = evening.sync_through_dagster(sandbox, waiting.day, progress)
+        report = day.sync_through_dagster(sandbox, waiting.day, progress)
     terminal.show_report(report)
     terminal.say("\nSecond evening: 1 % has changed, and a few rows are broken", "bold")
     return _evening(sandbox, last, night=1, broken=evening.BROKEN)
 
 
-def _evening(sandbox: evening.Running, day: date, night: int, broken: float) -> SyncReport:
+def _evening(sandbox: evening.Running, on: date, night: int, broken: float) -> SyncReport:
     with terminal.working("the district sends its files") as progress:
-        arrival = evening.arrive(sandbox, day, night, broken)
-        report = evening.sync_through_dagster(sandbox, day, progress)
+        arrival = day.arrive(sandbox, on, night, broken)
+        report = day.sync_through_dagster(sandbox, on, progress)
     terminal.say(f"{arrival.message}: two looks found them whole and still.")
     terminal.show_report(report)
     return report
+
+
+def _results(sandbox: evening.Running) -> None:
+    """A file of results is handed over, and the vendors are asked, told as it happens."""
+    terminal.say("\nA person hands over an export of NWEA MAP Growth", "bold")
+    _hand_over(sandbox)
+    _sync(sandbox, sources.source(day.UPLOADED), refill=False)
+    for source in PULLED:
+        terminal.say(f"\nThe day's pull from {source.title}", "bold")
+        _sync(sandbox, source, refill=source is PULLED[-1])
+
+
+def _hand_over(sandbox: evening.Running) -> None:
+    with terminal.working("exporting results"):
+        given = day.hand_over(sandbox)
+    export = given.export
+    terminal.say(f"{export.path.name} of {export.term} is read as {given.edition.name}.")
+
+
+def _sync(sandbox: evening.Running, source: Source, refill: bool) -> None:
+    with terminal.working(f"syncing {source.name}") as progress:
+        today = sandbox.today_of(source.name)
+        report = day.sync_through_dagster(sandbox, today, progress, source.name, refill)
+    terminal.show_report(report)
+
+
+def _match_schools(sandbox: evening.Running) -> None:
+    """Results wait for their schools; a person matches them."""
+    terminal.say("\nResults wait until a person has said which school is which", "bold")
+    for source in PULLED:
+        with terminal.working("matching schools") as progress:
+            matched = day.accept_suggested_schools(sandbox, source.name, progress)
+        terminal.show_frame(_suggested(matched.sides))
+        terminal.say(f"{day.PERSON} takes what is suggested.")
+        say_counted(source.name, matched.before, matched.after)
+
+
+def _suggested(sides: Sides) -> pl.DataFrame:
+    """A row a school of the vendor: its results, and which school of the roster it may be."""
+    suggested = sides.suggestions()
+    rows = []
+    for id_, one in sides.vendor.items():
+        likely = suggested.get(id_)
+        rows.append(
+            {
+                f"school in {sides.source}": one.name,
+                "results": one.result_count,
+                "perhaps in the roster": sides.roster[likely.school_id].name if likely else "",
+                "why": likely.why if likely else "nothing like it: waits",
+            }
+        )
+    return pl.DataFrame(rows)
 
 
 def _tell_where(sandbox: evening.Running) -> None:
@@ -146,9 +214,30 @@ def _tell_where(sandbox: evening.Running) -> None:
     terminal.say(f"  warehouse   {sandbox.pipeline.warehouse.describe()}")
     terminal.say(f"  for readers {settings.published}/analyst.duckdb (views over Parquet)")
     terminal.say(f"  landing     {settings.landing}")
-    terminal.say("\nA first query", "bold")
-    terminal.say(evening.FIRST_QUERY, "dim")
-    terminal.show_frame(evening.answer(sandbox))
+    questions = (("A first query", day.ROSTER_QUERY), ("All results together", day.RESULTS_QUERY))
+    for title, query in questions:
+        terminal.say(f"\n{title}", "bold")
+        terminal.say(query, "dim")
+        found = day.answer(sandbox, query)
+        terminal.show_frame(found.with_columns(cs.float().round().cast(pl.Int64)))
+
+
+def _what_comes(folder: Path) -> list[str]:
+    """What Dagster does by itself now, and what a person may do."""
+    program, option = terminal.program(), _option(folder)
+    names = ", ".join(source.name for source in PULLED)
+    return [
+        f"The inbox is looked into every half minute, the vendors ({names}) are asked at the next"
+        " quarter of an hour.",
+        f"`{program} sandbox deliver{option}` sends the next delivery of the roster,",
+        f'`eval "$({program} sandbox environment{option})"` lets a shell work here, such as:',
+        f"  {program} match-schools --district {evening.DISTRICT} --source {PULLED[0].name}",
+        "Ctrl-C stops.",
+    ]
+
+
+def _option(folder: Path) -> str:
+    return "" if folder == HERE else f" --folder {shlex.quote(str(folder))}"
 
 
 @contextmanager

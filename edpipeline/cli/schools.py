@@ -57,7 +57,7 @@ def match_schools(
         at = datetime.now(UTC)
         before, after = school_decisions.decide(pipeline, sides, schools, who, at, progress)
     _say_decided(sides, schools)
-    _say_counted(source, before, after)
+    say_counted(source, before, after)
 
 
 def _show(sides: Sides) -> None:
@@ -125,7 +125,8 @@ def _say_decided(sides: Sides, schools: Mapping[str, str | None]) -> None:
         terminal.say(f"{vendor} {is_}.")
 
 
-def _say_counted(source: str, before: Counted, after: Counted) -> None:
+def say_counted(source: str, before: Counted, after: Counted) -> None:
+    """How many results of a source count now, how many did before, and why the others do not."""
     terminal.say(f"Results of {source} that count: {after.counting:,}, before {before.counting:,}.")
     places = f"{after.waiting_schools:,} school{'s' if after.waiting_schools > 1 else ''}"
     held_up = [

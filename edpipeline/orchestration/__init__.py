@@ -23,5 +23,5 @@ never a secret.
     standing.py    who uses a source, and what became of their days
     alerts.py      what a person is told
     missed.py      what a person is told about a window without a delivery
-    runs.py        jobs, what a run is asked for, the pool; one evening without a daemon
+    runs.py        jobs, what a run is asked for, the pool; one day without a daemon
 """

@@ -1,4 +1,4 @@
-"""Runs: the job of a source, what a run is asked for, the pool, and one evening in this process."""
+"""Runs: the job of a source, what a run is asked for, the pool, and one day in this process."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,17 +6,15 @@ from datetime import date
 
 import dagster as dg
 
-from edpipeline.landing.stability import LookSettings, RemoteFile
+from edpipeline.landing.stability import RemoteFile
 from edpipeline.model import Source
-from edpipeline.orchestration.assets import SeenFile, SyncConfig, source_assets
+from edpipeline.orchestration.assets import SeenFile, SyncConfig
 from edpipeline.orchestration.checks import landing_key, table_key
-from edpipeline.orchestration.marts import mart_assets
 from edpipeline.orchestration.partitions import DISTRICTS, partition_key
 from edpipeline.orchestration.steps import WAREHOUSE_POOL, Job
-from edpipeline.pipeline import Pipeline
 from edpipeline.settings import Settings
-from edpipeline.warehouse.marts import marts
 
+MARTS_JOB = "marts_refill"
 WRITERS_ON_DUCKDB = 1
 WRITERS_ON_POSTGRES = 4
 
@@ -70,7 +68,7 @@ def source_job(source: Source) -> Job:
 def marts_job(assets: dg.AssetsDefinition) -> Job:
     """The job that refills every mart of a district."""
     return dg.define_asset_job(
-        "marts_refill",
+        MARTS_JOB,
         selection=dg.AssetSelection.assets(*assets.keys),
         description="Compute every mart of a district anew and publish it.",
     )
@@ -90,12 +88,12 @@ def limit_pool(instance: dg.DagsterInstance, settings: Settings) -> None:
 
 
 @dataclass(frozen=True)
-class Evening:
-    """One evening of one district: the runs it took. Failures stand in their events."""
+class DayInProcess:
+    """One district's day of one source: the runs it took. Failures stand in their events."""
 
     sync: dg.ExecuteInProcessResult
     marts: dg.ExecuteInProcessResult | None
-    """None where nothing landed."""
+    """None where nothing landed, or they were to be left."""
 
     @property
     def success(self) -> bool:
@@ -105,32 +103,27 @@ class Evening:
 
 def sync_in_process(
     instance: dg.DagsterInstance,
+    definitions: dg.Definitions,
     settings: Settings,
+    source: Source,
     district_id: str,
     day: date,
-    patience: LookSettings | None = None,
-) -> Evening:
-    """Fetch, land and load one district's day, then refill its marts, in this process.
+    refill: bool = True,
+) -> DayInProcess:
+    """Land and load one district's day of a source, however it arrives, then refill the district's
+    marts, in this process.
 
-    Every event is recorded in `instance`, as if its daemon had run it.
+    `definitions` are those of the installation. Every event is recorded in `instance`, as if its
+    daemon had run it. Without `refill` the marts are left to whoever syncs next.
     """
-
-    def open_pipeline() -> Pipeline:
-        return Pipeline(settings)
-
-    source = open_pipeline().source
     limit_pool(instance, settings)
     instance.add_dynamic_partitions(str(DISTRICTS.name), [district_id])
-    tables = source_assets(source, open_pipeline, settings.first_day, patience)
-    refilled = mart_assets(marts(settings.sql), [source], open_pipeline)
-    jobs = [source_job(source), marts_job(refilled)]
-    definitions = dg.Definitions(assets=[tables, refilled], jobs=jobs)
 
-    def run(job: Job, key: str) -> dg.ExecuteInProcessResult:
-        return definitions.resolve_job_def(job.name).execute_in_process(
+    def run(job: str, key: str) -> dg.ExecuteInProcessResult:
+        return definitions.resolve_job_def(job).execute_in_process(
             instance=instance, partition_key=key, raise_on_error=False
         )
 
-    sync = run(jobs[0], partition_key(district_id, day))
+    sync = run(job_name(source), partition_key(district_id, day))
     has_landed = bool(sync.asset_materializations_for_node(source.name))
-    return Evening(sync, run(jobs[1], district_id) if has_landed else None)
+    return DayInProcess(sync, run(MARTS_JOB, district_id) if has_landed and refill else None)

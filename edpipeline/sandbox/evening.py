@@ -1,8 +1,9 @@
-"""A district's evenings on this machine: its SFTP server, its deliveries, its own installation.
+"""A sandbox on this machine: a district's SFTP server and deliveries, its vendors, an installation.
 
-Everything is kept in one folder, apart from any real installation: warehouse, landing, published
-tables, districts file, SFTP account, Dagster's instance. The server is real and its host key
-pinned; people and names are invented; what syncs is the product itself.
+Everything is kept in one folder, apart from any real installation: warehouse, landing, inbox,
+published tables, districts file, SFTP account, Dagster's instance. The servers are real and the
+host key is pinned; people and names are invented; what syncs is the product itself, lived through
+in `day.py`.
 """
 
 import os
@@ -11,31 +12,36 @@ import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, redirect_stderr
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
-import polars as pl
 import yaml
 from filelock import FileLock, Timeout
 
-from edpipeline import windows
-from edpipeline.errors import BadConfiguration, Busy, Permanent
+from edpipeline.errors import BadConfiguration, Busy
 from edpipeline.landing.drop import deliveries
-from edpipeline.landing.stability import LookSettings
-from edpipeline.loading.load import Progress
-from edpipeline.loading.report import SyncReport, load_reports
-from edpipeline.pipeline import ROSTER, Arrival, Pipeline, silent
+from edpipeline.pipeline import ROSTER, Pipeline
 from edpipeline.sandbox import names
+from edpipeline.sandbox.population import Population
 from edpipeline.sandbox.roster import DEMO, Size, schools, write_roster
 from edpipeline.sandbox.sftp_server import SftpServer, sftp_server
+from edpipeline.sandbox.vendors import Vendors, VendorWorld, vendor_servers
+from edpipeline.sandbox.vendors.people import windows
 from edpipeline.settings import load_settings, provided
 
 DISTRICT = "quillmere"
 TIME_ZONE = "America/New_York"
 PASSWORD = "EDPIPELINE_SANDBOX_SFTP_PASSWORD"
+STAR_ID = "EDPIPELINE_SANDBOX_STAR_CLIENT_ID"
+STAR_SECRET = "EDPIPELINE_SANDBOX_STAR_CLIENT_SECRET"
+SCANTRON_USER = "EDPIPELINE_SANDBOX_SCANTRON_USERNAME"
+SCANTRON_PASSWORD = "EDPIPELINE_SANDBOX_SCANTRON_PASSWORD"
+VENDOR_SECRETS = (STAR_ID, STAR_SECRET, SCANTRON_USER, SCANTRON_PASSWORD)
 DAGSTER_YAML = Path(__file__).parents[2] / "dagster.yaml"
+PORTS = ("port", "vendors-port", "control-port")
+"""Where the ports of the last time are kept."""
 MARK = "SANDBOX.txt"
 MARK_TEXT = (
     "A sandbox of edpipeline: synthetic data. `edpipeline sandbox demo` empties this folder.\n"
@@ -44,19 +50,8 @@ WRITTEN_BEFORE = timedelta(minutes=25)
 """How long before the window's first look the district has sent its files."""
 CHANGE = 0.01
 BROKEN = 0.002
-FIRST_QUERY = """\
-select s.school_name as school,
-       case when p.grade in ('KG', '01', '02', '03', '04', '05') then 'K-5'
-            when p.grade in ('06', '07', '08') then '6-8' else '9-12' end as grades,
-       count(distinct e.user_id) as students,
-       count(*) as enrollments
-from marts.fct_enrollment e
-join marts.dim_school s on s.district_id = e.district_id and s.school_id = e.school_id
-join marts.dim_student p on p.district_id = e.district_id and p.student_id = e.user_id
-where e.is_current and e.role = 'student'
-group by 1, 2
-order by 1, 2 desc"""
-"""A question that the tables answer."""
+SECOND_EVENING = 1
+"""The night whose students the vendors know, until a later one was delivered."""
 
 
 @dataclass(frozen=True)
@@ -88,15 +83,44 @@ class World:
 
     def variables(self) -> dict[str, str]:
         """What makes edpipeline and Dagster work in this folder and nowhere else."""
+        vendors = VendorWorld()
         return {
             "EDPIPELINE_HOME": str(self.folder),
             "EDPIPELINE_WAREHOUSE": f"duckdb://{self.folder}/warehouse.duckdb",
             "EDPIPELINE_LANDING": str(self.folder / "landing"),
+            "EDPIPELINE_INBOX": str(self.folder / "inbox"),
             "EDPIPELINE_PUBLISHED": str(self.folder / "published"),
             "EDPIPELINE_DISTRICTS": str(self.districts),
             "DAGSTER_HOME": str(self.dagster_home),
             PASSWORD: self._password(),
+            STAR_ID: vendors.star_client_id,
+            STAR_SECRET: vendors.star_client_secret,
+            SCANTRON_USER: vendors.scantron_username,
+            SCANTRON_PASSWORD: vendors.scantron_password,
         }
+
+    def population(self, at: datetime) -> Population:
+        """The people of the latest delivery, as of an instant's school year."""
+        night = self.remembered("night", SECOND_EVENING)
+        return Population(self.size, 1, night, CHANGE, school_year(at))
+
+    def vendors(self, at: datetime) -> VendorWorld:
+        """The vendors of the same people, whose clock shows that instant.
+
+        Before the first tests of a school year are over it shows the day after them: a vendor
+        without a result would have nothing to show.
+        """
+        people = self.population(at)
+        tested = windows(people.school_year)[0].last + timedelta(days=1)
+        return VendorWorld(
+            people.size,
+            people.seed,
+            people.night,
+            people.change,
+            people.school_year,
+            TIME_ZONE,
+            max(at, datetime.combine(tested, time(), UTC)),
+        )
 
     def _password(self) -> str:
         if not self.password_file.exists():
@@ -115,27 +139,32 @@ class World:
 
 @dataclass(frozen=True)
 class Running:
-    """A sandbox whose SFTP server runs."""
+    """A sandbox whose servers run."""
 
     world: World
     server: SftpServer
+    vendors: Vendors
     pipeline: Pipeline
     environment: dict[str, str]
     """The whole environment for programs that work in the sandbox."""
 
     @property
     def today(self) -> date:
-        """The delivery day of now."""
-        return self.pipeline.delivery_day(DISTRICT, datetime.now(UTC))
+        """The delivery day of a roster of now."""
+        return self.today_of(ROSTER)
+
+    def today_of(self, source: str) -> date:
+        """The delivery day of what arrives now of a source."""
+        return self.pipeline.delivery_day(DISTRICT, datetime.now(UTC), source)
 
 
 @contextmanager
 def running(
     folder: Path, *, clean: bool, all_day: bool = False, size: Size = DEMO
 ) -> Iterator[Running]:
-    """Serve a sandbox's SFTP account until the `with` ends; made if it is not there.
+    """Serve a sandbox's SFTP account and vendors until the `with` ends; made if it is not there.
 
-    `clean` empties it first. `all_day` keeps the district's window open round the clock. Raises
+    `clean` empties it first. `all_day` keeps the district's windows open round the clock. Raises
     BadConfiguration for a folder that holds something else, Busy while it is in use.
     """
     world = World(folder.expanduser().absolute(), size)
@@ -153,9 +182,17 @@ def running(
             shutil.copyfile(DAGSTER_YAML, world.dagster_home / "dagster.yaml")
         environment = stack.enter_context(provided(world.variables()))
         server = stack.enter_context(_served(world))
-        world.remember("port", server.port)
-        _write_districts(world, server, all_day)
-        yield Running(world, server, Pipeline(load_settings()), environment)
+        vendors = stack.enter_context(_vendors_served(world))
+        ports = (server.port, vendors.port, vendors.control_port)
+        for name, port in zip(PORTS, ports, strict=True):
+            world.remember(name, port)
+        _write_districts(world, server, vendors, all_day)
+        yield Running(world, server, vendors, Pipeline(load_settings()), environment)
+
+
+def school_year(at: datetime) -> int:
+    """The year in which the school year of an instant ends."""
+    return at.year + (at.month >= 7)
 
 
 def send(world: World, *, night: int, broken: float, written_at: datetime) -> None:
@@ -168,7 +205,7 @@ def send(world: World, *, night: int, broken: float, written_at: datetime) -> No
             night=night,
             change=CHANGE,
             broken=broken,
-            school_year=written_at.year + (written_at.month >= 7),
+            school_year=school_year(written_at),
         )
         for path in written.paths.values():
             os.utime(path, (written_at.timestamp(), written_at.timestamp()))
@@ -206,65 +243,6 @@ def shell_lines(folder: Path) -> list[str]:
     return [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
 
 
-def evening_of(sandbox: Running, day: date) -> datetime:
-    """Five minutes into the day's window; or now, where that is still to come."""
-    use = sandbox.pipeline.district(DISTRICT).oneroster
-    assert use is not None
-    return min(windows.opens_at(use.window, day) + timedelta(minutes=5), datetime.now(UTC))
-
-
-def arrive(sandbox: Running, day: date, night: int, broken: float = 0.0) -> Arrival:
-    """The district sends its files, two looks find them whole and still, and they land.
-
-    The looks are made one after the other, by a clock that says they are a minute apart.
-    """
-    at = evening_of(sandbox, day)
-    send(sandbox.world, night=night, broken=broken, written_at=at - WRITTEN_BEFORE)
-    first = sandbox.pipeline.deliver(DISTRICT, at - timedelta(minutes=1))
-    return sandbox.pipeline.deliver(DISTRICT, at, first.look)
-
-
-def sync_through_dagster(sandbox: Running, day: date, progress: Progress = silent) -> SyncReport:
-    """Load what landed for a day, and refill the marts, as runs of Dagster; the sync's report.
-
-    What Dagster logs goes to a file beside its instance. Raises Permanent where a run ended
-    without a report.
-    """
-    progress("starting Dagster")
-    import dagster as dg
-
-    from edpipeline.orchestration.runs import sync_in_process
-
-    settings = sandbox.pipeline.settings
-    started = datetime.now(UTC).replace(tzinfo=None)
-    log = sandbox.world.dagster_home / "evenings.log"
-    with (
-        log.open("a") as sink,
-        redirect_stderr(sink),
-        dg.DagsterInstance.from_config(str(sandbox.world.dagster_home)) as instance,
-    ):
-        progress("Dagster lands, validates and loads the delivery, and refills the marts")
-        sync_in_process(instance, settings, DISTRICT, day, LookSettings(min_seconds=1))
-    with sandbox.pipeline.warehouse.transaction() as session:
-        found = load_reports(
-            session,
-            "district_id = $district and delivery_day = $day and started_at >= $started"
-            " and replay_of is null",
-            district=DISTRICT,
-            day=day,
-            started=started,
-        )
-    if not found:
-        raise Permanent(f"the run of {day} ended without a report; see {log}")
-    return found[0]
-
-
-def answer(sandbox: Running) -> pl.DataFrame:
-    """What `FIRST_QUERY` comes to."""
-    with sandbox.pipeline.warehouse.transaction() as session:
-        return session.frame(FIRST_QUERY)
-
-
 @contextmanager
 def _served(world: World) -> Iterator[SftpServer]:
     """The SFTP server, on the port it had before where that is still free."""
@@ -279,8 +257,24 @@ def _served(world: World) -> Iterator[SftpServer]:
         yield server
 
 
-def _write_districts(world: World, server: SftpServer, all_day: bool) -> None:
-    window = {"opens": "00:00", "closes": "00:00"} if all_day else {}
+@contextmanager
+def _vendors_served(world: World) -> Iterator[Vendors]:
+    """The vendors, on the ports they had before where those are still free."""
+    there = world.vendors(datetime.now(UTC))
+    before = world.remembered("vendors-port", 0), world.remembered("control-port", 0)
+    with ExitStack() as stack:
+        try:
+            vendors = stack.enter_context(vendor_servers(there, *before))
+        except OSError:
+            vendors = stack.enter_context(vendor_servers(there))
+        yield vendors
+
+
+def _write_districts(world: World, server: SftpServer, vendors: Vendors, all_day: bool) -> None:
+    def window(opens: str, closes: str) -> dict[str, str]:
+        hours = ("00:00", "00:00") if all_day else (opens, closes)
+        return {"opens": hours[0], "closes": hours[1], "time_zone": TIME_ZONE}
+
     district = {
         "id": DISTRICT,
         "name": names.DISTRICT_NAME,
@@ -294,7 +288,25 @@ def _write_districts(world: World, server: SftpServer, all_day: bool) -> None:
                 "host_key": server.host_key_line,
             },
             "schools": schools(world.size),
-            "window": {**window, "time_zone": TIME_ZONE},
+            "window": window("19:00", "21:00"),
+        },
+        "star": {
+            "enabled": True,
+            "data_sharing_confirmed": True,
+            "base_url": vendors.star_url,
+            "rp_identifier": vendors.world.rp_identifier,
+            "username": vendors.world.star_username,
+            "client_id_env": STAR_ID,
+            "client_secret_env": STAR_SECRET,
+            "window": window("02:00", "06:00"),
+        },
+        "scantron": {
+            "enabled": True,
+            "base_url": vendors.scantron_url,
+            "site_id": vendors.world.site_id,
+            "username_env": SCANTRON_USER,
+            "password_env": SCANTRON_PASSWORD,
+            "window": window("18:00", "23:00"),
         },
     }
     text = yaml.safe_dump({"districts": [district]}, sort_keys=False)
@@ -322,7 +334,7 @@ def _mark(folder: Path) -> None:
 
 def _empty(world: World) -> None:
     """Remove everything but the host key and the password, so that pinned keys stay right."""
-    keep = {MARK, ".lock", "host-key", "sftp-password", "port"}
+    keep = {MARK, ".lock", "host-key", "sftp-password", *PORTS}
     for path in world.folder.iterdir():
         if path.name in keep:
             continue

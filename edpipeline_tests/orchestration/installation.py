@@ -20,7 +20,7 @@ from edpipeline.definitions import build
 from edpipeline.landing.stability import LookSettings, RemoteFile
 from edpipeline.loading.report import SyncReport, load_reports
 from edpipeline.orchestration.partitions import DISTRICTS, partition_key
-from edpipeline.orchestration.runs import Asked, Evening, request, sync_in_process
+from edpipeline.orchestration.runs import Asked, DayInProcess, request, sync_in_process
 from edpipeline.pipeline import Pipeline
 from edpipeline.sandbox.sftp_server import SftpServer, sftp_server
 from edpipeline.settings import Settings
@@ -128,9 +128,10 @@ class Installation:
         seen = self.put(district_id, files, evening(day))
         return self.run(district_id, day, Asked(files=seen))
 
-    def evening(self, district_id: str, day: date) -> Evening:
+    def evening(self, district_id: str, day: date) -> DayInProcess:
         """A sync by hand."""
-        return sync_in_process(self.instance, self.settings, district_id, day, QUICK)
+        made = definitions(self.settings)
+        return sync_in_process(self.instance, made, self.settings, ONEROSTER, district_id, day)
 
     def job(self, name: str) -> dg.JobDefinition:
         return definitions(self.settings).resolve_job_def(name)

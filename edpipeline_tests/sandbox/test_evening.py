@@ -1,24 +1,29 @@
 import re
 import signal
+import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
 import pytest
 from typer.testing import CliRunner, Result
 
+from edpipeline import pulling, uploading
 from edpipeline.cli import app
 from edpipeline.districts import load_districts
 from edpipeline.errors import BadConfiguration, Busy
 from edpipeline.landing.drop import deliveries
 from edpipeline.landing.sftp import list_folder
 from edpipeline.loading.report import load_reports
-from edpipeline.sandbox import dagster_dev, evening
+from edpipeline.sandbox import dagster_dev, day, evening
+from edpipeline.sandbox.results import write_map_export
 from edpipeline.sandbox.roster import SMALL
 from edpipeline.settings import provided, secret
 
@@ -36,12 +41,14 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
-    """The folder of a demo that has ended, and what it told."""
+    """The folder of a demo of a small district that has ended, and what it told."""
     folder = tmp_path_factory.mktemp("demo") / "sandbox"
-    return folder, CliRunner().invoke(app, ["sandbox", "demo", "--folder", str(folder)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evening, "running", partial(evening.running, size=SMALL))
+        return folder, CliRunner().invoke(app, ["sandbox", "demo", "--folder", str(folder)])
 
 
-def test_the_demo_lives_through_two_evenings_and_answers_a_query(
+def test_the_demo_lives_through_a_day_and_answers_queries(
     demo: tuple[Path, Result],
 ) -> None:
     _, result = demo
@@ -55,10 +62,24 @@ def test_the_demo_lives_through_two_evenings_and_answers_a_query(
         "Second evening",
         "Completed with errors",
         "users.csv ",
+        "hands over an export of NWEA MAP Growth",
+        "nwea_combined_2020",
+        "Completed with errors",
+        "pull from Scantron Performance Series",
+        "Completed  quillmere",
+        "pull from Renaissance Star",
+        "Completed  quillmere",
+        "which school is which",
+        "Farrowmede Learning Annex",
+        "Robin Hale takes what is suggested",
+        "Results of scantron that count",
+        "Results of star that count",
         "warehouse.duckdb",
         "analyst.duckdb",
         "select s.school_name",
         "K-5",
+        "All results together",
+        "proficient_in_star",
         "To go on",
     ]
     rest = result.output
@@ -72,11 +93,11 @@ def test_both_evenings_go_through_dagster_and_the_second_finds_what_changed(
 ) -> None:
     with sandbox(demo[0], clean=False) as world:
         with world.pipeline.warehouse.transaction() as session:
-            reports = load_reports(session, "district_id = $district", district=evening.DISTRICT)
-        answer = evening.answer(world)
+            reports = load_reports(session, "source = 'oneroster'")
+        answer = day.answer(world, day.ROSTER_QUERY)
         home = str(world.world.dagster_home)
         with dg.DagsterInstance.from_config(home) as instance:
-            runs = instance.get_runs()
+            runs = instance.get_runs(dg.RunsFilter(job_name="oneroster_sync"))
     second, loaded, first = reports
     assert (first.status, loaded.status) == ("awaiting_approval", "loaded")
     assert first.drop_id == loaded.drop_id
@@ -88,20 +109,128 @@ def test_both_evenings_go_through_dagster_and_the_second_finds_what_changed(
     assert enrollments.unchanged > 0.9 * enrollments.read
     assert answer.columns == ["school", "grades", "students", "enrollments"]
     assert answer["enrollments"].sum() > 1000
-    syncs = {f"{day}|{evening.DISTRICT}" for day in (first.day, second.day)}
-    assert {run.tags["dagster/partition"] for run in runs} == syncs | {evening.DISTRICT}
+    syncs = {f"{each.day}|{evening.DISTRICT}" for each in (first, second)}
+    assert {run.tags["dagster/partition"] for run in runs} == syncs
+
+
+def test_results_of_all_sources_come_through_dagster_and_count(demo: tuple[Path, Result]) -> None:
+    with sandbox(demo[0], clean=False) as world:
+        home = str(world.world.dagster_home)
+        with dg.DagsterInstance.from_config(home) as instance:
+            jobs = {run.job_name for run in instance.get_runs()}
+        with world.pipeline.warehouse.transaction() as session:
+            reports = load_reports(session, "source <> 'oneroster'")
+            counted = dict(
+                session.rows(
+                    "select source_system, count(*) from marts.fct_assessment_result"
+                    " where objective_code = 'overall' group by 1"
+                )
+            )
+            reasons = set(
+                session.rows("select source_system, reject_reason from marts.rpt_unmatched_result")
+            )
+        export = day.hand_over(world).export
+        answer = day.answer(world, day.RESULTS_QUERY)
+    names = ("nwea_map", "scantron", "star")
+    assert jobs == {"oneroster_sync", "marts_refill", *(f"{name}_sync" for name in names)}
+    assert {report.source: report.applied for report in reports} == dict.fromkeys(names, True)
+    [uploaded] = next(report for report in reports if report.source == "nwea_map").files
+    assert (uploaded.read, uploaded.rejected) == (export.rows, export.rejected)
+    assert counted["nwea_map"] == export.rows - export.rejected - export.strangers
+    assert all(counted[name] > 100 for name in names)
+    assert reasons == {
+        ("scantron", "school_not_matched"),
+        ("star", "school_not_matched"),
+        ("nwea_map", "user_not_found"),
+    }
+    assert answer.select("nwea_map", "scantron", "star").drop_nulls().height
+
+
+def test_no_file_of_a_sandbox_holds_a_secret_of_the_vendors(demo: tuple[Path, Result]) -> None:
+    kept = [path for path in demo[0].rglob("*") if path.is_file()]
+    assert len(kept) > 50
+    assert [path for path in kept if b"CANARY-" in path.read_bytes()] == []
+
+
+@pytest.mark.parametrize(
+    ("now", "clock", "term"),
+    [
+        ("2026-07-01 12:00", "2026-10-01 00:00", "Spring 2025-2026"),
+        ("2026-09-30 12:00", "2026-10-01 00:00", "Spring 2025-2026"),
+        ("2026-11-22 07:00", "2026-11-22 07:00", "Fall 2026-2027"),
+        ("2027-02-01 00:00", "2027-02-01 00:00", "Winter 2026-2027"),
+        ("2027-06-30 23:00", "2027-06-30 23:00", "Spring 2026-2027"),
+    ],
+)
+def test_there_are_results_on_every_day_of_the_year(
+    now: str, clock: str, term: str, tmp_path: Path
+) -> None:
+    at = datetime.fromisoformat(now).replace(tzinfo=UTC)
+    world = evening.World(tmp_path, SMALL)
+    vendors, people = world.vendors(at), world.population(at)
+    export = write_map_export(tmp_path, people, at.date())
+    assert f"{vendors.start:%Y-%m-%d %H:%M}" == clock
+    assert vendors.school_year == people.school_year == (2026 if now < "2026-07" else 2027)
+    assert export.term == term
+    assert export.rows > 100
+    assert (
+        export.path.read_bytes() == write_map_export(tmp_path, people, at.date()).path.read_bytes()
+    )
+
+
+def test_the_vendors_stop_with_the_sandbox_and_come_back_where_they_were(folder: Path) -> None:
+    with sandbox(folder) as world:
+        ports = (world.vendors.port, world.vendors.control_port)
+        assert [_answers(port) for port in ports] == [True, True]
+    assert [_answers(port) for port in ports] == [False, False]
+    assert "sandbox-vendors" not in {thread.name for thread in threading.enumerate()}
+    with sandbox(folder) as world:
+        assert (world.vendors.port, world.vendors.control_port) == ports
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            world.world.remember("vendors-port", taken.getsockname()[1])
+            other = taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", other)), sandbox(folder, clean=False) as world:
+        assert world.vendors.port != other
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_the_accounts_at_the_vendors_work(folder: Path) -> None:
+    with sandbox(folder) as world:
+        found = pulling.check_accounts(world.pipeline, evening.DISTRICT)
+        secrets = {secret(name).get_secret_value() for name in evening.VENDOR_SECRETS}
+        districts = world.world.districts.read_text()
+    assert {each.name: each.ok for each in found} == {
+        "scantron account": True,
+        "star account": True,
+    }
+    assert not any(each in districts for each in secrets if each.startswith("CANARY-"))
+
+
+def test_what_is_handed_over_waits_in_the_inbox(folder: Path) -> None:
+    with sandbox(folder) as world:
+        given = day.hand_over(world)
+        [waiting] = uploading.waiting(world.pipeline, datetime.now(UTC))
+    assert given.edition.name == "nwea_combined_2020"
+    assert (waiting.source, waiting.whole, waiting.by) == ("nwea_map", True, day.PERSON)
+    assert [entry.path for entry in waiting.files] == [given.place]
 
 
 def test_a_sandbox_uses_nothing_of_the_real_installation(folder: Path, tmp_path: Path) -> None:
     real = {
         f"EDPIPELINE_{name}": str(tmp_path / "real" / name)
-        for name in ("HOME", "LANDING", "PUBLISHED", "DISTRICTS")
+        for name in ("HOME", "LANDING", "INBOX", "PUBLISHED", "DISTRICTS")
     }
     real["EDPIPELINE_WAREHOUSE"] = "postgresql://me@127.0.0.1:1/real"
     with provided(real), sandbox(folder) as world:
         assert world.pipeline.warehouse.describe() == f"DuckDB file {folder}/warehouse.duckdb"
         assert world.pipeline.store.describe() == str(folder / "landing")
-        evening.arrive(world, world.today, night=0)
+        day.arrive(world, world.today, night=0)
+        day.hand_over(world)
     assert not (tmp_path / "real").exists()
 
 
@@ -125,7 +254,7 @@ def test_a_sandbox_keeps_its_host_key_and_password_to_itself(folder: Path) -> No
 
 def test_a_clean_start_removes_what_landed_and_a_usual_one_keeps_it(folder: Path) -> None:
     with sandbox(folder) as world:
-        evening.arrive(world, world.today, night=0)
+        day.arrive(world, world.today, night=0)
     with sandbox(folder, clean=False) as world:
         assert len(deliveries(world.pipeline.store, evening.DISTRICT, "oneroster")) == 1
     with sandbox(folder) as world:
@@ -166,7 +295,7 @@ def test_the_next_delivery_differs_and_tells_whether_todays_has_landed(folder: P
         assert not sent.todays_has_landed
         assert sorted(before) == sorted(after)
         assert before != after
-        evening.arrive(world, world.today, night=2)
+        day.arrive(world, world.today, night=2)
         assert evening.send_next(folder).todays_has_landed
 
 
@@ -174,7 +303,8 @@ def test_the_shell_is_pointed_at_the_sandbox(folder: Path) -> None:
     with sandbox(folder):
         lines = CliRunner().invoke(app, ["sandbox", "environment", "--folder", str(folder)])
     assert re.search(rf"^export EDPIPELINE_HOME={folder}$", lines.stdout, re.MULTILINE)
-    assert re.search(r"^export EDPIPELINE_SANDBOX_SFTP_PASSWORD=", lines.stdout, re.MULTILINE)
+    for name in (evening.PASSWORD, *evening.VENDOR_SECRETS):
+        assert re.search(rf"^export {name}=\S", lines.stdout, re.MULTILINE)
 
 
 def test_the_district_server_runs_until_it_is_told_to_stop(folder: Path) -> None:
@@ -218,7 +348,7 @@ def _of_session(session: int) -> list[int]:
 
 def test_the_evening_is_never_in_the_future(folder: Path) -> None:
     with sandbox(folder) as world:
-        today = evening.evening_of(world, world.today)
-        yesterday = evening.evening_of(world, world.today - timedelta(days=1))
+        today = day.evening_of(world, world.today)
+        yesterday = day.evening_of(world, world.today - timedelta(days=1))
         assert yesterday < today <= datetime.now(UTC)
         assert world.pipeline.delivery_day(evening.DISTRICT, today) == world.today
