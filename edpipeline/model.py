@@ -164,9 +164,9 @@ class LayoutField:
     """Characters of the line, counted from 0, the last one excluded; both 0 where unknown."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Edition:
-    """One layout of a source's files. Editions are data."""
+    """One layout of a source's files. Editions are data; each is itself and equal to no other."""
 
     name: str
     title: str

@@ -166,15 +166,21 @@ def missing_headers(names: Sequence[str], fields: Sequence[LayoutField]) -> list
     return [field.header for field in reversed(needed) if field.column not in filled]
 
 
+@lru_cache(maxsize=256)
+def _columns_by_header(fields: tuple[LayoutField, ...]) -> tuple[list[str], dict[str, str]]:
+    """Patterns of headers; and the column, or where it is read past the header itself, of each."""
+    patterns = [field.header.casefold() for field in fields if "*" in field.header]
+    plain = [field for field in fields if "*" not in field.header]
+    return patterns, {normal(f.header): f.column or normal(f.header) for f in plain}
+
+
 def share_in_common(names: Sequence[str], fields: Sequence[LayoutField]) -> float:
     """How alike a header and the fields of a layout are: 1 where each has what the other has.
 
     Other headers of one column count as one.
     """
-    patterns = [field.header.casefold() for field in fields if "*" in field.header]
-    fields = [field for field in fields if "*" not in field.header]
+    patterns, by_header = _columns_by_header(tuple(fields))
     names = [n for n in names if not any(fnmatchcase(n.casefold(), p) for p in patterns)]
-    by_header = {normal(field.header): field.column or normal(field.header) for field in fields}
     mine = {by_header.get(normal(name), normal(name)) for name in names if normal(name)}
     theirs = set(by_header.values())
     return len(mine & theirs) / len(mine | theirs)

@@ -7,6 +7,7 @@ The frames are text: one column per warehouse column, null where the field was e
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 import polars as pl
 
@@ -128,7 +129,19 @@ def compile_rules(
 
     `given` are values that every row has, by column.
     """
-    given = given or {}
+    named = tuple(sorted((given or {}).items()))
+    return _compiled(table, edition, mode, tuple(present), named)
+
+
+@lru_cache(maxsize=64)
+def _compiled(
+    table: Table,
+    edition: Edition,
+    mode: Mode,
+    present: tuple[str, ...],
+    named: tuple[tuple[str, str], ...],
+) -> Rules:
+    given = dict(named)
     parts: dict[str, _Part] = {}
     for column in table.columns:
         if column.name in given:
