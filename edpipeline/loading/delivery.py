@@ -80,6 +80,7 @@ def open_delivery(
 ) -> Opened:
     """Open the files of a delivery (local paths by their names as delivered)."""
     findings: list[FileFinding] = []
+    was_pulled = isinstance(source.arrives, ApiPull) and source.arrives.told in paths
     if isinstance(source.arrives, ApiPull):
         findings += _of_pull(paths.get(source.arrives.told))
         beside = (source.arrives.told, source.arrives.schools)
@@ -100,6 +101,8 @@ def open_delivery(
     findings += [FileFinding(code, text) for code, text in plan.findings if code not in unsaid]
     if source.is_uploaded:
         findings += _of_unreadable(looked, source, plan)
+    if was_pulled:
+        findings += _of_unplanned(looked, plan)
     if any(code in ("unknown_layout", "not_oneroster") for code, _ in plan.findings):
         findings += _of_another_source(heads, source)
     name = plan.edition if plan.edition != "auto" else source.editions[0].name
@@ -125,6 +128,15 @@ def _of_pull(told: Path | None) -> list[FileFinding]:
         FileFinding("extra_columns", f"{name}: kept out, not known: {_shown(list(fields))}")
         for name, fields in unknown.items()
     ]
+
+
+def _of_unplanned(looked: _Looked, plan: Plan) -> list[FileFinding]:
+    """A pull asks for nothing that it does not want: no file of it lies beside the results."""
+    planned = {file.name for file in plan.files} | looked.problems.keys()
+    text = "of its fields too few are known: the vendor's API has changed; ask the vendor"
+    # Where no file fits, the plan has said so.
+    unplanned = [name for name in looked.headers if name not in planned] if plan.files else []
+    return [FileFinding("unknown_layout", f"{name}: {text}") for name in unplanned]
 
 
 def _matched_as_chosen(edition: Edition, options: LoadOptions) -> Edition:
