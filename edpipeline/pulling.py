@@ -18,15 +18,15 @@ from zoneinfo import ZoneInfo
 from edpipeline import sources
 from edpipeline.api import ApiSpec, places, read_api
 from edpipeline.districts import account_of, pull_use
-from edpipeline.errors import AccountLocked, BadConfiguration, EdpipelineError, NotFound, Transient
+from edpipeline.errors import AccountLocked, BadConfiguration, EdpipelineError, NotFound
+from edpipeline.fetching import fetch_new
 from edpipeline.landing import drop as landing
 from edpipeline.landing.drop import Arrived, Delivery
 from edpipeline.landing.http import Client
 from edpipeline.landing.pull import Pulled, pull
-from edpipeline.landing.sftp import connect, fetch, list_folder
-from edpipeline.landing.stability import RemoteFile, files_taken, matching
+from edpipeline.landing.sftp import list_folder
 from edpipeline.loading.load import Progress
-from edpipeline.loading.report import SyncReport
+from edpipeline.loading.report import LOADED, SyncReport
 from edpipeline.model import Source
 from edpipeline.pipeline import CheckResult, Pipeline, checked, silent
 from edpipeline.scratch import scratch_folder
@@ -35,8 +35,6 @@ from edpipeline.uploading import load
 from edpipeline.uses import PullUse, SftpUse, StarUse
 
 SCHOOLS = "schools"
-STILL = timedelta(minutes=2)
-"""A file on a server is taken when it was last written so long ago."""
 SCHOOL_YEAR_BEGINS = (7, 1)
 ASKED_AT = "asked_at"
 ASKED_FOR = "asked_for"
@@ -79,7 +77,8 @@ def pull_and_load(
     """
     landed = pull_and_land(pipeline, district_id, source, at, progress)
     progress("loading what was pulled")
-    return load(pipeline, landed[-1])
+    by_day = {delivery.day: delivery for delivery in landed}
+    return [report for day in sorted(by_day) for report in load(pipeline, by_day[day])]
 
 
 def pull_and_land(
@@ -99,8 +98,15 @@ def pull_and_land(
     with _told(pipeline, district_id, source, day):
         require_ready(district_id, source, use)
         if isinstance(use, StarUse) and use.transport == "sftp":
-            return _fetched(pipeline, district_id, source, use, day, at, progress)
+            choices = {ASKED_AT: f"{at:%Y-%m-%dT%H:%M:%SZ}", ASKED_FOR: "new files"}
+            account = account_of(_sftp_of(use))
+            return fetch_new(pipeline, district_id, source, account, day, at, choices, progress)
         return [_pulled(pipeline, district_id, source, use, day, at, progress)]
+
+
+def _sftp_of(use: StarUse) -> SftpUse:
+    assert use.sftp is not None  # the districts file is refused without it
+    return use.sftp
 
 
 @contextmanager
@@ -223,7 +229,7 @@ def api_of(source: Source, use: PullUse) -> ApiSpec:
 
 
 def ask_for(pipeline: Pipeline, district_id: str, source: Source, at: datetime) -> Ask:
-    """What a pull at an instant has to ask for, by what landed in the days before."""
+    """What a pull at an instant has to ask for, by what was loaded in the days before."""
     district = pipeline.district(district_id)
     use = pull_use(district, source.name)
     today = at.astimezone(ZoneInfo(district.time_zone)).date()
@@ -231,7 +237,11 @@ def ask_for(pipeline: Pipeline, district_id: str, source: Source, at: datetime) 
     year_began = datetime(begins, *SCHOOL_YEAR_BEGINS, tzinfo=UTC)
     first = today - timedelta(days=use.whole_every_days)
     known = landing.deliveries(pipeline.store, district_id, source.name, first)
-    asked = [each.choices for each in known if ASKED_AT in each.choices]
+    loaded = _loaded_whole(pipeline, district_id, source, first)
+    # What landed and could not be used was not had: it is asked for again.
+    asked = [
+        each.choices for each in known if ASKED_AT in each.choices and each.drop.drop_id in loaded
+    ]
     before = [datetime.fromisoformat(each[ASKED_AT]) for each in asked]
     weeks = timedelta(days=use.whole_every_days) - timedelta(hours=12)
     recently = any(
@@ -241,6 +251,21 @@ def ask_for(pipeline: Pipeline, district_id: str, source: Source, at: datetime) 
     trailing = max(before, default=at) - timedelta(days=use.trailing_days)
     whole = not recently or trailing <= year_began
     return Ask(at, f"{begins}-{begins + 1}", year_began if whole else trailing, whole)
+
+
+def _loaded_whole(pipeline: Pipeline, district_id: str, source: Source, first: date) -> set[str]:
+    """The drops since a day of which every file was loaded."""
+    statuses = ", ".join(f"'{status}'" for status in LOADED)
+    with pipeline.warehouse.transaction() as session:
+        rows = session.rows(
+            "select drop_id from ops.sync_history where district_id = $district"
+            f" and source = $source and delivery_day >= $first and status in ({statuses})"
+            " and sync_id not in (select sync_id from ops.sync_files where status = 'kept')",
+            district=district_id,
+            source=source.name,
+            first=first,
+        )
+    return {drop_id for (drop_id,) in rows}
 
 
 def _pulled(
@@ -316,58 +341,6 @@ def _written(path: Path, asked: Ask, done: list[Pulled]) -> Path:
     }
     path.write_text(json.dumps(told, indent=1, sort_keys=True), "utf-8")
     return path
-
-
-def _sftp_of(use: StarUse) -> SftpUse:
-    assert use.sftp is not None  # the districts file is refused without it
-    return use.sftp
-
-
-def _fetched(
-    pipeline: Pipeline,
-    district_id: str,
-    source: Source,
-    use: StarUse,
-    day: date,
-    at: datetime,
-    progress: Progress,
-) -> list[Delivery]:
-    """New files on the server: each zip is a delivery, loose files are one together."""
-    account = account_of(_sftp_of(use))
-    progress("looking into the vendor's folder")
-    known = landing.deliveries(pipeline.store, district_id, source.name, day - timedelta(days=60))
-    taken = set(files_taken(delivery.drop for delivery in known))
-    there = matching(list_folder(account), source.arrives.patterns)
-    new = [file for file in there if file not in taken]
-    still = [file for file in new if file.modified_at <= (at - STILL).timestamp()]
-    if not still:
-        waits = "; what lies there may still be written" if new else ""
-        raise Transient(f"{district_id}: the vendor has laid no new file into the folder{waits}")
-    delivered = []
-    with scratch_folder(pipeline.settings.scratch) as folder, connect(account) as connection:
-        for number, group in enumerate(_groups(still)):
-            progress(f"fetching {len(group)} files")
-            place = folder / str(number)
-            place.mkdir()
-            arrived = fetch(connection, group, place)
-            origin = f"sftp {account.describe()}"
-            choices = {ASKED_AT: f"{at:%Y-%m-%dT%H:%M:%SZ}", ASKED_FOR: "new files"}
-            delivered.append(
-                landing.land(
-                    pipeline.store, district_id, source.name, day, arrived, at, origin, choices
-                )
-            )
-            at += timedelta(microseconds=1)
-    return delivered
-
-
-def _groups(found: list[RemoteFile]) -> list[list[RemoteFile]]:
-    zips = sorted(
-        (file for file in found if file.name.casefold().endswith(".zip")),
-        key=lambda file: (file.modified_at, file.name),
-    )
-    loose = [file for file in found if file not in zips]
-    return [[file] for file in zips] + ([loose] if loose else [])
 
 
 def pulled_source(name: str) -> Source:

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from edpipeline import pulling, sources
+from edpipeline import pulling, sources, uploading
 from edpipeline.landing import drop as landing
 from edpipeline.loading.report import SyncReport
 from edpipeline.pipeline import Pipeline
@@ -80,9 +80,20 @@ class Installation:
 
     def pull(self, source: str, days: float = 0) -> SyncReport:
         """Pull and load, so many days after the start by the vendors' clock and ours."""
+        return self.pulls(source, days)[-1]
+
+    def pulls(self, source: str, days: float = 0) -> list[SyncReport]:
+        """The same, with the reports of all that was loaded."""
         at = self.start + timedelta(days=days)
         self.vendors.set_clock(at)
-        return pulling.pull_and_load(self.pipeline, DISTRICT, sources.source(source), at)[-1]
+        return pulling.pull_and_load(self.pipeline, DISTRICT, sources.source(source), at)
+
+    def asked(self, source: str, days: float = 0) -> set[str]:
+        """Since when a pull asks for changes, as the vendor hears it; the pull is made."""
+        before = len(self.vendors.calls())
+        self.pull(source, days)
+        queries = [call["query"] for call in self.vendors.calls()[before:]]
+        return {query["modifiedSince"] for query in queries if "modifiedSince" in query}
 
     def roster(self) -> None:
         """The district's roster comes: the students of the vendors."""
@@ -107,6 +118,29 @@ class Installation:
         pipeline.receive(DISTRICT, paths, day, self.start)
         report = pipeline.sync(DISTRICT, day).load_day(day)
         assert report.applied, report.message
+
+    def upload(self, source: str, name: str, content: str, days: float = 0) -> list[SyncReport]:
+        """A person hands over a file of results."""
+        path = self.folder / name
+        path.write_text(content)
+        of, at = sources.source(source), self.start + timedelta(days=days)
+        uploading.look_at(self.pipeline, DISTRICT, of, path, {})
+        uploading.hand_over(self.pipeline, DISTRICT, of, path, {}, "sam@quillmere.example")
+        (waiting,) = uploading.waiting(self.pipeline, datetime.now(UTC), timedelta(0), source)
+        return uploading.load(self.pipeline, uploading.land(self.pipeline, waiting, at))
+
+    def contents(self, source: str) -> dict[str, list[str]]:
+        """Every row of the source's tables, and of the schools it lists."""
+        tables = [table.full_name for table in sources.source(source).tables]
+        found = {table: self.rows(f"select * from {table}") for table in tables}
+        found["schools"] = self.rows(f"select * from ops.vendor_schools where source = '{source}'")
+        return {table: sorted(map(repr, rows)) for table, rows in found.items()}
+
+    def in_scratch(self) -> list[Path]:
+        """Files that were left in the scratch folder."""
+        scratch = self.pipeline.settings.scratch
+        assert scratch is not None
+        return [path for path in scratch.rglob("*") if path.is_file()]
 
     def landed(self, source: str) -> list[landing.Delivery]:
         return landing.deliveries(self.pipeline.store, DISTRICT, source)
@@ -135,11 +169,13 @@ def installed(
 ) -> Iterator[Installation]:
     """An empty installation in a folder; the vendors forget what they were told before."""
     variables = {"EDPIPELINE_HOME": str(folder / "home"), "UNUSED": "x", **SECRETS}
+    variables["EDPIPELINE_SCRATCH"] = str(folder / "scratch")
     if warehouse:
         variables["EDPIPELINE_WAREHOUSE"] = warehouse
     with provided(variables):
         pipeline = Pipeline(load_settings())
-        (folder / "home").mkdir()
+        (folder / "home").mkdir(parents=True)
+        (folder / "scratch").mkdir()
         prepare_from_copy(open_warehouse(pipeline.settings.warehouse.get_secret_value()))
         vendors.reset()
         vendors.set_clock(start)
