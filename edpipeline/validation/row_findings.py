@@ -94,10 +94,11 @@ def of_rows(
     if not odd.height:
         return []
     about = odd.select("line", compiled.key.alias("record_id"))
+    anywhere = broken.select(pl.exclude("line").any()).row(0, named=True)
     parts = []
     for position, check in enumerate(compiled.checks):
-        found = about.filter(broken[str(position)])
-        if found.height:
+        if anywhere[str(position)]:
+            found = about.filter(broken[str(position)])
             parts.append(
                 found.select(
                     "line",
