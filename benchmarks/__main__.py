@@ -1,4 +1,4 @@
-"""`make bench`: district, large and results; `make bench ARGS=state`: 40 million enrollments.
+"""`make bench`: district, large, results and pulls; `ARGS=state`: 40 million enrollments.
 
 `ARGS="--no-postgres large"` and the like choose what runs. Prints a Markdown table.
 """
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import measured, results
+from benchmarks import measured, pulls, results
 from edpipeline.sandbox import roster
 from edpipeline.sandbox.postgres_server import postgres_server
 
@@ -122,6 +122,18 @@ def results_rows(which: str) -> list[list[str]]:
     return lines
 
 
+def pull_rows() -> list[list[str]]:
+    """A pull of a million records, beside the parsing of their JSON; in processor seconds."""
+    with tempfile.TemporaryDirectory(prefix="edpipeline-bench-") as folder, pulls.vendor() as url:
+        work = Path(folder)
+        polars = run("parse_polars", work, 0, url)
+        ours = run("pull_star", work, 0, url)
+    return [
+        row("star", "polars reads the pages (the floor)", polars, polars),
+        row("star", "pull: asked for, redacted, written as JSON lines", ours, polars),
+    ]
+
+
 def row(size: str, what: str, found: Measurement, floor: Measurement) -> list[str]:
     """One line of the table."""
     ratio = found.seconds / floor.seconds
@@ -130,8 +142,8 @@ def row(size: str, what: str, found: Measurement, floor: Measurement) -> list[st
 
 def main(arguments: Sequence[str]) -> None:
     """Measure the sizes that are asked for and print the table."""
-    asked = [name for name in (*SIZES, "results") if name in arguments]
-    chosen = [name for name in asked or ("district", "large", "results") if name in SIZES]
+    asked = [name for name in (*SIZES, "results", "pulls") if name in arguments]
+    chosen = [name for name in asked or ("district", "large") if name in SIZES]
     lines = []
     for name in chosen:
         print(f"{name}: writing two nights ...", file=sys.stderr, flush=True)
@@ -143,6 +155,8 @@ def main(arguments: Sequence[str]) -> None:
             shutil.rmtree(work / "scratch", ignore_errors=True)
     if not asked or "results" in asked:
         lines += [line for which in RESULTS for line in results_rows(which)]
+    if not asked or "pulls" in asked:
+        lines += pull_rows()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     print(f"{os.cpu_count()} cores, {memory:.0f} GiB of memory; medians; ratio to the floor\n")
     print("| size | what | seconds | ratio | peak MB |\n|---|---|---:|---:|---:|")
