@@ -1,0 +1,163 @@
+"""Every secret of the vendors, and everything they send that was not asked for, has CANARY- in it:
+after good pulls and bad ones none of it is found anywhere that a pull leaves something.
+"""
+
+import gzip
+import logging
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from edpipeline import pulling, sources
+from edpipeline.errors import EdpipelineError
+from edpipeline.sandbox.vendors import Vendors
+from edpipeline.settings import provided
+from edpipeline_tests.pulls.installation import DISTRICT, NOW, SECRETS, Installation, installed
+
+CANARY = "CANARY-"
+SECRET_VALUES = [SECRETS[name] for name in ("STAR_SECRET", "SCANTRON_PASSWORD")]
+SOUGHT = [CANARY, *SECRET_VALUES, "student_12345678"]
+"""The last is a field's name that could be data: names alone are told of what is not known."""
+BAD = [
+    {"match": {"path": "results$|assessments$"}, "html": True},
+    {"match": {"path": "results$|assessments$"}, "half_body": True, "times": None},
+    {"match": {"path": "results$|assessments$"}, "repeat_page": 1, "times": None},
+    {"match": {"path": "session$|token$"}, "status": 401, "body": {"message": "CANARY-said"}},
+    {"match": {"path": "session$|token$"}, "status": 500, "body": "CANARY-text", "times": None},
+    {
+        "match": {"path": "results$|assessments$"},
+        "times": None,
+        "rename_field": {"testSessionId": "student_12345678", "AssessmentID": "student_12345678"},
+    },
+    {
+        "match": {"path": "results$|assessments$"},
+        "times": None,
+        "add_field": {"note": "CANARY-note", "student_12345678": 1, "deep": {"in": "CANARY-deep"}},
+        "retype_field": {"lexile": "object", "Lexile": "object"},
+    },
+]
+
+
+def after_a_week(made: Installation, log: pytest.LogCaptureFixture) -> list[str]:
+    """Good pulls and bad ones of both sources, with the marts published; what was said of them."""
+    log.set_level(logging.DEBUG)
+    said: list[str] = []
+    for day, fault in enumerate([{}, *BAD]):
+        change_scores(made, day)
+        if fault:
+            made.vendors.inject(**fault)
+        for source in ("star", "scantron"):
+            try:
+                said.append(made.pulls(source, day)[-1].markdown())
+            except EdpipelineError as error:
+                said.append(repr(error))
+            try:
+                one = sources.source(source)
+                said.append(pulling.account_works(made.pipeline, DISTRICT, one))
+            except EdpipelineError as error:
+                said.append(repr(error))
+        made.vendors.heal()
+    with provided({"SCANTRON_PASSWORD": "CANARY-wrong", "STAR_SECRET": "CANARY-wrong"}):
+        for source in ("star", "scantron"):
+            with pytest.raises(EdpipelineError) as raised:
+                made.pull(source, 9)
+            said.append(str(raised.value))
+    made.pipeline.refill(DISTRICT)
+    return [*said, log.text, repr(made.pipeline), *map(str, made.pipeline.districts.all)]
+
+
+def change_scores(made: Installation, day: int) -> None:
+    """So that there is something to pull."""
+    tests, sessions = made.vendors.ids("SM")[:3], made.vendors.ids("scantron")[:3]
+    made.vendors.seed(
+        records={
+            "SM": [{"AssessmentID": each, "ScaledScore": 600 + day} for each in tests],
+            "scantron": [{"testSessionId": each, "scaledScore": 2000 + day} for each in sessions],
+        }
+    )
+
+
+def texts(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Every file below a folder, by its path; packed ones unpacked too."""
+    for path in folder.rglob("*"):
+        if not path.is_file():
+            continue
+        data = path.read_bytes()
+        yield str(path), data
+        if data[:2] == b"\x1f\x8b":
+            yield f"{path} unpacked", gzip.decompress(data)
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as package:
+                for name in package.namelist():
+                    yield f"{path} {name}", package.read(name)
+        if path.suffix == ".parquet":
+            rows = duckdb.sql(f"select * from read_parquet('{path}')").fetchall()
+            yield f"{path} rows", repr(rows).encode()
+
+
+def assert_none(found: Iterator[tuple[str, bytes]] | list[tuple[str, bytes]]) -> None:
+    seen = 0
+    for name, data in found:
+        seen += 1
+        # Names of files too: what a vendor calls a field must not become one.
+        whole = (name + "\n").encode() + data
+        assert not [word for word in SOUGHT if word.encode() in whole], name
+    assert seen
+
+
+def tables(made: Installation) -> Iterator[tuple[str, bytes]]:
+    """The rows of every table, which stand packed in the file."""
+    names = made.rows(
+        "select table_schema, table_name from information_schema.tables"
+        " where table_type = 'BASE TABLE' and table_schema not in"
+        " ('pg_catalog', 'information_schema')"
+    )
+    for schema, name in names:
+        rows = made.rows(f'select * from "{schema}"."{name}"')
+        yield f"{schema}.{name}", repr(rows).encode()
+
+
+@pytest.mark.parametrize("database", ["duckdb", "postgresql"])
+def test_pulls_leave_no_secret_and_nothing_that_was_not_asked_for(
+    vendors: Vendors,
+    tmp_path: Path,
+    database: str,
+    request: pytest.FixtureRequest,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    url = request.getfixturevalue("postgres_database_url") if database == "postgresql" else ""
+    with installed(tmp_path, vendors, NOW, url) as made:
+        said = after_a_week(made, caplog)
+        statuses = {status for source in ("star", "scantron") for status, _ in made.history(source)}
+        assert statuses >= {"loaded", "failed", "refused"}
+        assert_none(list(tables(made)))
+        assert made.in_scratch() == []
+        home = tmp_path / "home"
+        for kept in ("landing", "published"):
+            assert_none(texts(home / kept))
+        printed = "".join(capfd.readouterr())
+        assert_none([("said", "\n".join(said).encode()), ("printed", printed.encode())])
+    # What is deleted stays in a file for a while: the file itself, and its log, as bytes.
+    assert_none(texts(tmp_path))
+    assert_the_search_can_find(tmp_path / "planted")
+
+
+def assert_the_search_can_find(folder: Path) -> None:
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "a.zip", "w", zipfile.ZIP_DEFLATED) as package:
+        package.writestr("a.txt", f"{CANARY}planted" * 9)
+    with pytest.raises(AssertionError):
+        assert_none(texts(folder))
+    (folder / "a.zip").unlink()
+    duckdb.sql(f"copy (select '{CANARY}' || 'x' as a) to '{folder}/a.parquet'")
+    with pytest.raises(AssertionError):
+        assert_none(texts(folder))
+
+
+# Extension point: runs of Dagster. A run of the pulled sources' assets, good and bad, in an
+# instance on disk (see orchestration/test_no_personal_data.py), ends with
+# `assert_none(texts(<the instance's folder>))`.
