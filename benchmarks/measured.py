@@ -178,7 +178,10 @@ def _floor_of(which: str) -> tuple[Table, dict[str, str], str, str]:
     """Table, columns by header, file and form of dates of an export as CSV."""
     if which == "map":
         return source("nwea_map").table("nwea_map"), results.map_names(), "map.csv", "%m/%d/%Y"
-    return source("staar").table("staar"), results.staar_names(), "staar-split.csv", "%m%d%Y"
+    loaded_alone = which == "staar-loaded"
+    names = {name: name for name in results.staar_fields(loaded_alone)}
+    file = "staar-loaded.csv" if loaded_alone else "staar-split.csv"
+    return source("staar").table("staar"), names, file, "%m%d%Y"
 
 
 def load_results(work: Path, night: int, which: str) -> None:

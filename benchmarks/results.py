@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from edpipeline.model import Edition, Table
-from edpipeline.reading.layout import by_place, placed
+from edpipeline.model import Edition, LayoutField, Table
+from edpipeline.reading.layout import placed
 from edpipeline.sources import source
 
 MAP_EDITION = "nwea_cdf_2020"
@@ -73,27 +73,26 @@ def _line(edition: Edition, record: dict[str, str]) -> NDArray[np.uint8]:
     line = bytearray(b" " * edition.record_length + b"\r\n")
     (fields,) = edition.headers.values()
     for place in placed(fields):
-        value = record.get(place.column, "") if place.column else "x" * (place.end - place.start)
+        value = record.get(place.column, "") if place.column else "1"
         line[place.start : place.end] = value.encode("cp1252").ljust(place.end - place.start)
     line[edition.record_length - 1] = ord(".")
     return np.frombuffer(bytes(line), dtype=np.uint8)
 
 
-def write_split(path: Path, target: Path) -> None:
-    """A file of fixed width as the CSV of the fields that are loaded, for the floor."""
+def write_split(path: Path, target: Path, loaded_alone: bool = False) -> None:
+    """A file of fixed width as CSV, for the floor: all its fields, or those alone that we load."""
     edition = source("staar").edition(STAAR_EDITION)
-    (fields,) = edition.headers.values()
-    loaded = [field for field in placed(fields) if field.column]
+    fields = staar_fields(loaded_alone)
     width = edition.record_length + 2
     with path.open("rb") as file, target.open("wb") as out:
-        out.write((",".join(field.column for field in loaded) + "\n").encode())
+        out.write((",".join(fields) + "\n").encode())
         while block := file.read(width * AT_ONCE):
             lines = pl.read_csv(
                 block, has_header=False, separator="\x01", quote_char=None, infer_schema=False
             ).to_series()
             frame = lines.to_frame("line").select(
-                pl.col("line").str.slice(f.start, f.end - f.start).str.strip_chars().alias(f.column)
-                for f in loaded
+                pl.col("line").str.slice(f.start, f.end - f.start).str.strip_chars().alias(name)
+                for name, f in fields.items()
             )
             frame.write_csv(out, include_header=False)
 
@@ -125,8 +124,8 @@ def map_names() -> dict[str, str]:
     return {field.header: column for column, field in reversed(first.items())}
 
 
-def staar_names() -> dict[str, str]:
-    """Columns of a split STAAR file: they are called as in the warehouse."""
-    found = source("staar")
-    layout = by_place(found.table("staar"), found.edition(STAAR_EDITION))
-    return {column.name: column.name for column in layout.columns if column is not None}
+def staar_fields(loaded_alone: bool = False) -> dict[str, LayoutField]:
+    """Fields of a split STAAR file: those that are loaded are called as in the warehouse."""
+    (fields,) = source("staar").edition(STAAR_EDITION).headers.values()
+    named = {field.column or f"field_{field.start}": field for field in placed(fields)}
+    return {name: field for name, field in named.items() if field.column or not loaded_alone}
