@@ -158,7 +158,6 @@ def _evening(sandbox: evening.Running, on: date, night: int, broken: float) -> S
 
 def _results(sandbox: evening.Running) -> None:
     """A file of results is handed over, and the vendors are asked, told as it happens."""
-    terminal.say("\nA person hands over an export of NWEA MAP Growth", "bold")
     _hand_over(sandbox)
     _sync(sandbox, sources.source(day.UPLOADED), refill=False)
     for source in PULLED:
@@ -167,6 +166,7 @@ def _results(sandbox: evening.Running) -> None:
 
 
 def _hand_over(sandbox: evening.Running) -> None:
+    terminal.say("\nA person hands over an export of NWEA MAP Growth", "bold")
     with terminal.working("exporting results"):
         given = day.hand_over(sandbox)
     export = given.export
@@ -225,10 +225,10 @@ def _tell_where(sandbox: evening.Running) -> None:
 def _what_comes(folder: Path) -> list[str]:
     """What Dagster does by itself now, and what a person may do."""
     program, option = terminal.program(), _option(folder)
-    names = ", ".join(source.name for source in PULLED)
+    names = " and ".join(f"landing/{source.name}" for source in PULLED)
     return [
-        f"The inbox is looked into every half minute, the vendors ({names}) are asked at the next"
-        " quarter of an hour.",
+        "What lies in the inbox is loaded within a minute; the vendors are asked once a day, at the"
+        f" next quarter of an hour, or when somebody materializes today of {names}.",
         f"`{program} sandbox deliver{option}` sends the next delivery of the roster,",
         f'`eval "$({program} sandbox environment{option})"` lets a shell work here, such as:',
         f"  {program} match-schools --district {evening.DISTRICT} --source {PULLED[0].name}",
@@ -247,10 +247,13 @@ def _stoppable() -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> NoReturn:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, stop)
+    # Both: Dagster gives SIGTERM the handler of SIGINT, which a shell's background job ignores.
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, stop) for number in numbers]
     try:
         yield
     except KeyboardInterrupt:
         terminal.say("Stopped.")
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

@@ -307,15 +307,19 @@ def test_the_shell_is_pointed_at_the_sandbox(folder: Path) -> None:
         assert re.search(rf"^export {name}=\S", lines.stdout, re.MULTILINE)
 
 
-def test_the_district_server_runs_until_it_is_told_to_stop(folder: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_servers_run_until_they_are_told_to_stop(number: signal.Signals, folder: Path) -> None:
     with sandbox(folder):
         pass
     command = [sys.executable, "-m", "edpipeline", "sandbox", "up", "--folder", str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    # A shell lets its background jobs ignore interrupts.
+    in_background = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *command]
+    with subprocess.Popen(in_background, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        port = re.search(r"sftp -P (\d+)", process.stdout.readline())
-        assert port is not None
-        process.send_signal(signal.SIGTERM)
+        told = [process.stdout.readline() for _ in range(4)]
+        assert re.search(r"sftp -P \d+", told[0])
+        assert re.search(r"http://127\.0\.0\.1:\d+/star", told[2])
+        process.send_signal(number)
         assert process.wait(15) == 0
 
 
