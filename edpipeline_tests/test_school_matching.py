@@ -33,7 +33,11 @@ def sides(*vendor: VendorSchool) -> Sides:
     [
         (VendorSchool("7", "Elsewhere", state_id="370002"), "0102", "same id"),
         (VendorSchool("7", "Elsewhere", sourced_id="0101"), "0101", "same id"),
-        (VendorSchool("7", "South High", identifier="101"), "0101", "same id but for leading zeros"),
+        (
+            VendorSchool("7", "South High", identifier="101"),
+            "0101",
+            "same id but for leading zeros",
+        ),
         (VendorSchool("7", "NORTH ELEM."), "0101", "same name"),
         (VendorSchool("7", "the South HS"), "0102", "same name"),
         (VendorSchool("7", "North High"), None, ""),
@@ -92,7 +96,11 @@ def test_what_a_person_says_goes_before_what_is_suggested() -> None:
 @pytest.mark.parametrize(
     ("pairs", "no_school", "says"),
     [
-        (["R-1O1=0101"], [], r"star of lincoln has no school 'R-1O1'; the nearest: R-101 \(North\)"),
+        (
+            ["R-1O1=0101"],
+            [],
+            r"star of lincoln has no school 'R-1O1'; the nearest: R-101 ",
+        ),
         (["R-101=101"], [], r"roster of lincoln has no school '101'; the nearest: 0101 \(North El"),
         (["R-101=south hgh"], [], r"the nearest: 0102 \(South High\)"),
         ([], ["North"], r"the nearest: R-101 \(North\)"),
