@@ -25,9 +25,10 @@ Kind = Literal[
     "year",
 ]
 Personal = Literal["none", "indirect", "direct", "secret"]
-Presence = Literal["optional", "needed", "required", "delta"]
+Presence = Literal["optional", "sometimes", "needed", "required", "delta"]
 """What a layout demands of a column: `needed` is the header alone, `required` a value in every row,
-`delta` a value in every row of a file of changes."""
+`delta` a value in every row of a file of changes. Where an `optional` one is missing it is said;
+`sometimes` stands in files of one product only."""
 OnBad = Literal["reject", "drop"]
 Mode = Literal["bulk", "delta", "snapshot"]
 """What a file's silence means: `bulk` is the whole table, `delta` holds changes only, `snapshot` is

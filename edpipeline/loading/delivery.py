@@ -194,6 +194,7 @@ def _look(name: str, path: Path, options: LoadOptions, looked: _Looked, lines: P
             as_delimited(path, name, lines)
             looked.paths[name] = path = lines
         dialect = read_dialect(path, name, options.encodings)
+        dialect = replace(dialect, is_json_lines=is_json_lines(name))
         looked.dialects[name] = dialect
         looked.headers[name] = read_header(path, name, dialect)
     except Unreadable as problem:

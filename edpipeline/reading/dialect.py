@@ -53,6 +53,8 @@ class Dialect:
     """Physical lines below the first, blank ones included."""
     separator: str = ","
     """The character between values; "" for fixed width."""
+    is_json_lines: bool = False
+    """True where it was made of JSON lines."""
 
     @property
     def start(self) -> int:
@@ -61,6 +63,8 @@ class Dialect:
 
     def describe(self) -> str:
         """The dialect in words for a person, for example `UTF-8, CR, unquoted`."""
+        if self.is_json_lines:
+            return "JSON lines"
         ends = {"\n": "LF", "\r": "CR", "\r\n": "CR LF"}[self.line_end]
         quotes = "quoted" if self.quoted else "unquoted"
         mark = " with BOM" if self.has_bom else ""

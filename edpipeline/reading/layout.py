@@ -126,7 +126,11 @@ def _match_fields(
             if found[position] is None and name and position not in in_pattern
         ),
         missing_required=tuple(f.header for f in reversed(needed)),
-        missing_optional=tuple(f.header for f in reversed(missing.values()) if f not in needed),
+        missing_optional=tuple(
+            f.header
+            for f in reversed(missing.values())
+            if f not in needed and f.presence != "sometimes"
+        ),
         repeated=tuple(repeated),
         gathered=tuple(gathered),
     )

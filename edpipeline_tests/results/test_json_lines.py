@@ -56,7 +56,7 @@ def test_a_rejected_record_is_named_by_its_line(uploads):
     [
         (b"", "empty_file"),
         (b'{"TermName": "Fall 2024-2025",\n', "not_text"),
-        (b"[1, 2]\n", "not_text"),
+        (b"[1, 2]\n", "no_header"),
         (b"<html><body>Sign in</body></html>\n", "not_text"),
     ],
 )
