@@ -16,6 +16,7 @@ from edpipeline.sources import ALL, source
 from edpipeline.warehouse.duck import DuckWarehouse
 from edpipeline.warehouse.engine import Warehouse, open_warehouse
 from edpipeline.warehouse.schema import prepare
+from edpipeline_tests.held import close_all
 
 SCRIPTS = Path(__file__).parents[1] / "sql"
 EVERY = tuple(one.name for one in ALL)
@@ -41,6 +42,7 @@ def _duckdb_file(sources: tuple[str, ...]) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "warehouse.duckdb"
         _prepare(open_warehouse(f"duckdb:///{path}"), sources)
+        close_all()  # only a file that is closed holds all that was written
         return path.read_bytes()
 
 

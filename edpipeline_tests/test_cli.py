@@ -116,7 +116,7 @@ def test_every_command_explains_itself(command: str) -> None:
 
 def test_the_readme_names_every_command_and_no_other() -> None:
     readme = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
-    named = set(re.findall(r"^\| `edpipeline ([a-z]+)[^|]*` \|", readme, re.MULTILINE))
+    named = set(re.findall(r"^\| `edpipeline ([a-z-]+)[^|]*` \|", readme, re.MULTILINE))
     assert named == set(COMMANDS)
 
 

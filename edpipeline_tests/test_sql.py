@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from polars.testing import assert_frame_equal
 
-from edpipeline.sandbox.roster import ONEROSTER_1_1, ONEROSTER_1_2, POWERSCHOOL
+from edpipeline.sandbox.roster import ONEROSTER_1_2, POWERSCHOOL
 from edpipeline.sources import source
 from edpipeline.warehouse.claims import Claim, broken_claims, claims, contradictions
 from edpipeline.warehouse.engine import Session, Warehouse
@@ -26,7 +26,6 @@ from edpipeline_tests.warehouse.loaded import (
 
 DIALECTS = {
     "three_file": POWERSCHOOL,
-    "oneroster_1_1": ONEROSTER_1_1,
     "oneroster_1_2": ONEROSTER_1_2,
 }
 MARTS = {mart.name: mart for mart in marts(SQL)}

@@ -29,7 +29,16 @@ SECRETS = {
     "SCANTRON_USER": "quillmere.api",
     "SCANTRON_PASSWORD": "CANARY-scantron-password",
 }
+DETAILS = ("Dashboard_Standards_v2", "SkillArea_v1")
 QUICK = {"backoff_s": "0.01", "backoff_most_s": "0.02", "connect_s": "2", "read_s": "2"}
+
+
+READING_ALONE: Mapping[str, Any] = {
+    "star": {"parts": {"SM": None, "SEL": None}},
+    "star_standards": {"parts": dict.fromkeys(("SM_" + DETAILS[0], "SEL_" + DETAILS[0]))},
+    "star_skill_areas": {"parts": dict.fromkeys(("SM_" + DETAILS[1], "SEL_" + DETAILS[1]))},
+}
+"""What leaves Math and Early Literacy out of STAR's listings: a third of the files."""
 
 
 @dataclass(frozen=True)

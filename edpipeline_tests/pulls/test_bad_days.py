@@ -26,14 +26,14 @@ from edpipeline.errors import (
 )
 from edpipeline.sandbox.vendors import Vendors, people, scantron_records
 from edpipeline.settings import provided
-from edpipeline_tests.pulls.installation import QUICK, Installation, installed
+from edpipeline_tests.pulls.installation import QUICK, READING_ALONE, Installation, installed
 
 Fault = dict[str, Any]
 Change = Mapping[str, Any]
 
 SMALL_PAGES = {"paging": {"size": "2"}}
 LISTINGS = {
-    "star": {"star": SMALL_PAGES, "star_standards": SMALL_PAGES, "star_skill_areas": SMALL_PAGES},
+    "star": {name: {**SMALL_PAGES, **parts} for name, parts in READING_ALONE.items()},
     "scantron": {"results": SMALL_PAGES},
 }
 RESULTS = {"star": "/assessments$", "scantron": "/results$"}

@@ -45,7 +45,7 @@ FILES = {
         "star",
         "star_v2",
         5,
-        {"optional_columns_missing": 1},
+        {},
     ),
     "star/edfi_bundle/SR_Dashboard_Standards_v2_sample_anonymized_file.csv": (
         "star",
