@@ -4,6 +4,9 @@ Three things end a listing: the number of pages or records that the vendor annou
 the next page would be named, or, where nothing of the kind is in the answer, a page that is empty
 or shorter than the one before.
 
+Where pages are numbered and the last one is full, the page after it is asked for once: a vendor
+that announces too few pages would leave out the rest in silence.
+
 `Transient` where a list that changed while it was read may be the reason, because the next try
 sees it at rest: a page that repeats another or comes empty too early, a number of pages or of
 records that shrinks, or grows by more than a tenth, other records in all than announced.
@@ -19,11 +22,18 @@ from typing import Any
 import msgspec
 
 from edpipeline.api import Listing, Paging, filled_parameters, places
-from edpipeline.errors import BadConfiguration, EdpipelineError, Permanent, Transient
+from edpipeline.errors import (
+    BadConfiguration,
+    BadCredentials,
+    EdpipelineError,
+    Permanent,
+    Transient,
+)
 from edpipeline.landing.answers import Answer, at_path
 from edpipeline.landing.http import Client
 
 GROWTH = 1.1
+_list = msgspec.json.Decoder(list[msgspec.Raw])
 Read = Callable[[msgspec.Raw], Sequence[Any]]
 """How a page's list becomes records; raises msgspec.DecodeError for what is no list of objects."""
 
@@ -66,6 +76,33 @@ def pages(
         page = Page(walk.number, records, answer.size)
         walk.advance(answer, len(records))
         yield page
+    if walk.beyond is not None:
+        parameters = {**fixed, **walk.beyond}
+        if _has_more(client, listing, values, parameters, raw, walk):
+            raise Transient(
+                f"{walk.name}: there are records after page {walk.number}, which was announced as"
+                " the last"
+            )
+
+
+def _has_more(
+    client: Client,
+    listing: Listing,
+    values: Mapping[str, str],
+    parameters: Mapping[str, str],
+    last: msgspec.Raw,
+    walk: "_Walk",
+) -> bool:
+    """Whether records follow a last page that is full. A vendor may refuse to say, or give the
+    last page once more: then nothing follows."""
+    try:
+        answer = client.get(listing.path, values, parameters, listing.says)
+        raw = _list_of(answer, listing, walk.name)
+    except BadCredentials:
+        raise
+    except Permanent:
+        return False
+    return bool(_list.decode(raw)) and bytes(raw) != bytes(last) and walk.is_beyond(answer)
 
 
 class _Walk:
@@ -79,6 +116,9 @@ class _Walk:
         self._before: int | None = None
         self._announced: dict[str, tuple[int, int]] = {}
         self._visited = {str(paging.first_page)}
+        self.beyond: dict[str, str] | None = None
+        """What asks for the page after the last one, where that one is full: a list that ends
+        with a full page may have been cut off there."""
 
     def advance(self, answer: Answer, received: int) -> None:
         """Take the answer to page `number` in: go to the next page, or end."""
@@ -88,6 +128,9 @@ class _Walk:
         if following is None:
             self._require_all()
             self.parameters = None
+            by_number = self.paging.style != "offset" and all(n.isdecimal() for n in self._visited)
+            if by_number and received >= self.paging.size:
+                self.beyond = self._parameters(str(self.paging.first_page + self.number))
             return
         if self.number >= self.paging.most_pages:
             raise self._error(
@@ -147,6 +190,11 @@ class _Walk:
             raise self._error(Transient, "is empty, though it names a next page")
         self._visited.add(str(named))
         return str(named)
+
+    def is_beyond(self, answer: Answer) -> bool:
+        """Whether the answer is another page than the last one, as far as it says."""
+        answered = self._number(answer, self.paging.page_field)
+        return answered is None or answered > self.paging.first_page + self.number - 1
 
     def _require_asked(self, answer: Answer) -> None:
         answered = self._number(answer, self.paging.page_field)

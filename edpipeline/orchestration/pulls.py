@@ -55,6 +55,8 @@ class _PullRun(UploadRun):
             for delivery in pulling.pull_and_land(
                 self.pipeline, district_id, self.source, now, progress
             ):
+                if delivery.day != day:
+                    continue  # fetched on a day before: the schedule of what is not loaded takes it
                 yield self.landed(delivery, "pulled")
                 closes = windows.closes_at(pull_use(district, name).window, day)
                 yield checks.on_time(self.source, key, delivery, closes)
