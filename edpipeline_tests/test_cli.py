@@ -28,6 +28,7 @@ COMMANDS = [
     "upload",
     "editions",
     "sync",
+    "match-schools",
     "approve",
     "rebuild",
     "history",
