@@ -15,6 +15,7 @@ from edpipeline.orchestration.runs import source_job
 from edpipeline.orchestration.schedules import window_schedule
 from edpipeline.sandbox.vendors import Vendors
 from edpipeline_tests.orchestration.installation import checks, failure, materializations
+from edpipeline_tests.pulls.canaries import assert_none, texts
 from edpipeline_tests.pulls.installation import DISTRICT, Installation, installed, served
 
 ALWAYS = {"window": {"opens": "00:00", "closes": "00:00", "time_zone": "UTC"}}
@@ -133,3 +134,25 @@ def test_a_day_without_a_pull_is_missed_when_its_window_has_closed(
     statuses = [status for status, _ in closed.history("scantron")]
     assert statuses == ["loaded", "missed"]
     assert tick(closed, instance, closes + timedelta(minutes=30)) == []
+
+
+def test_runs_leave_no_secret_in_dagsters_storage(
+    installation: Installation,
+    instance: dg.DagsterInstance,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    [request] = tick(installation, instance)
+    added = {"note": "CANARY-note", "deep": {"in": "CANARY-deep"}}
+    installation.vendors.inject(match={"path": "results$"}, times=None, add_field=added)
+    assert run(installation, instance, request).success
+    installation.vendors.heal()
+    installation.vendors.inject(match={"path": "results$"}, html=True, times=None)
+    assert not run(installation, instance, request).success
+    monkeypatch.setenv("SCANTRON_PASSWORD", "CANARY-wrong")
+    assert not run(installation, instance, request).success
+    folder = Path(instance.root_directory)
+    assert folder.is_relative_to(tmp_path)
+    kept = dict(texts(folder))
+    assert any(b"scantron_sync" in content for content in kept.values())
+    assert_none(list(kept.items()))

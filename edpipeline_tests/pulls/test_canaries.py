@@ -2,7 +2,6 @@
 after good pulls and bad ones none of it is found anywhere that a pull leaves something.
 """
 
-import gzip
 import logging
 import zipfile
 from collections.abc import Iterator
@@ -15,12 +14,9 @@ from edpipeline import pulling, sources
 from edpipeline.errors import EdpipelineError
 from edpipeline.sandbox.vendors import Vendors
 from edpipeline.settings import provided
-from edpipeline_tests.pulls.installation import DISTRICT, NOW, SECRETS, Installation, installed
+from edpipeline_tests.pulls.canaries import CANARY, assert_none, texts
+from edpipeline_tests.pulls.installation import DISTRICT, NOW, Installation, installed
 
-CANARY = "CANARY-"
-SECRET_VALUES = [SECRETS[name] for name in ("STAR_SECRET", "SCANTRON_PASSWORD")]
-SOUGHT = [CANARY, *SECRET_VALUES, "student_12345678"]
-"""The last is a field's name that could be data: names alone are told of what is not known."""
 BAD = [
     {"match": {"path": "results$|assessments$"}, "html": True},
     {"match": {"path": "results$|assessments$"}, "half_body": True, "times": None},
@@ -80,34 +76,6 @@ def change_scores(made: Installation, day: int) -> None:
     )
 
 
-def texts(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Every file below a folder, by its path; packed ones unpacked too."""
-    for path in folder.rglob("*"):
-        if not path.is_file():
-            continue
-        data = path.read_bytes()
-        yield str(path), data
-        if data[:2] == b"\x1f\x8b":
-            yield f"{path} unpacked", gzip.decompress(data)
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as package:
-                for name in package.namelist():
-                    yield f"{path} {name}", package.read(name)
-        if path.suffix == ".parquet":
-            rows = duckdb.sql(f"select * from read_parquet('{path}')").fetchall()
-            yield f"{path} rows", repr(rows).encode()
-
-
-def assert_none(found: Iterator[tuple[str, bytes]] | list[tuple[str, bytes]]) -> None:
-    seen = 0
-    for name, data in found:
-        seen += 1
-        # Names of files too: what a vendor calls a field must not become one.
-        whole = (name + "\n").encode() + data
-        assert not [word for word in SOUGHT if word.encode() in whole], name
-    assert seen
-
-
 def tables(made: Installation) -> Iterator[tuple[str, bytes]]:
     """The rows of every table, which stand packed in the file."""
     names = made.rows(
@@ -156,8 +124,3 @@ def assert_the_search_can_find(folder: Path) -> None:
     duckdb.sql(f"copy (select '{CANARY}' || 'x' as a) to '{folder}/a.parquet'")
     with pytest.raises(AssertionError):
         assert_none(texts(folder))
-
-
-# Extension point: runs of Dagster. A run of the pulled sources' assets, good and bad, in an
-# instance on disk (see orchestration/test_no_personal_data.py), ends with
-# `assert_none(texts(<the instance's folder>))`.
