@@ -39,10 +39,16 @@ def landing_spec(source: Source) -> dg.AssetSpec:
         ),
         group_name=source.name,
         owners=[source.owner],
-        kinds={"csv" if source.is_uploaded else "sftp", "csv"},
+        kinds=_kinds(source),
         tags={PERSONAL: CLASSES[0]},
         skippable=True,
     )
+
+
+def _kinds(source: Source) -> set[str]:
+    if source.is_pulled:
+        return {"api", "json"}
+    return {"csv"} if source.is_uploaded else {"sftp", "csv"}
 
 
 def _layouts(source: Source) -> str:
@@ -50,8 +56,16 @@ def _layouts(source: Source) -> str:
     if not source.is_uploaded:
         return f"[Layouts]({source.docs})"
     listed = "".join(f"\n- `{edition.name}`: {edition.label}" for edition in source.editions)
+    pulled = (
+        "Pulled once a day, within each district's window, from the vendor's API as the districts"
+        f" file and `sources/{source.name}/api.yaml` describe it. Materialize"
+        " today's partition to pull now.\n\n"
+        if source.is_pulled
+        else ""
+    )
     return (
-        f"Handed over by `edpipeline upload --source {source.name}`, or laid into the inbox."
+        f"{pulled}Handed over by `edpipeline upload --source {source.name}`, or laid into the"
+        " inbox."
         f" Exported from [the vendor's site]({source.docs}) as one of these editions:\n{listed}"
     )
 
