@@ -7,9 +7,10 @@ is known already makes no new version. What lands is one delivery; a pull that f
 """
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
@@ -39,6 +40,10 @@ SCHOOL_YEAR_BEGINS = (7, 1)
 ASKED_AT = "asked_at"
 ASKED_FOR = "asked_for"
 WHOLE = "the whole school year"
+PULLED = "({0}.origin like 'pulled from %' or {0}.origin like 'sftp %') and {0}.replay_of is null"
+"""Of a line of the history: it is of a pull, and not of a file that was handed over."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -51,11 +56,20 @@ class Ask:
     since: datetime
     """Results changed before this are not asked for."""
     whole: bool
+    year_before: str = ""
+    """The school year before, where its end is not so long ago that nothing of it changes."""
+    since_of_year_before: datetime | None = None
 
     @property
     def values(self) -> Mapping[str, str]:
         """What the listings of an API are told."""
-        return {"school_year": self.school_year, "since": f"{self.since:%Y-%m-%dT%H:%M:%SZ}"}
+        return {"school_year": self.school_year, "since": _instant(self.since)}
+
+    @property
+    def values_of_year_before(self) -> Mapping[str, str]:
+        """The same for the school year before; empty where nothing of it is asked for."""
+        since = self.since_of_year_before
+        return {"school_year": self.year_before, "since": _instant(since)} if since else {}
 
     @property
     def choices(self) -> Mapping[str, str]:
@@ -115,7 +129,11 @@ def _told(pipeline: Pipeline, district_id: str, source: Source, day: date) -> It
         yield
     except EdpipelineError as error:
         status = "locked" if isinstance(error, AccountLocked) else "failed"
-        pipeline.record_failure(district_id, source.name, day, status, str(error))
+        try:
+            pipeline.record_failure(district_id, source.name, day, status, str(error))
+        except EdpipelineError as unrecorded:
+            # What went wrong first decides whether it is tried again.
+            _log.warning("the history could not be written: %s", unrecorded)
         raise
 
 
@@ -182,16 +200,33 @@ def schools_that_wait(pipeline: Pipeline, district_id: str, source: Source) -> i
         )
 
 
+def locked_accounts(pipeline: Pipeline, source: Source) -> frozenset[str]:
+    """Districts whose account was locked when it was last used. A pull that came to an end since
+    then unlocks it here too; files that were handed over do not."""
+    with pipeline.warehouse.transaction() as session:
+        rows = session.rows(
+            "select distinct h.district_id from ops.sync_history h where h.source = $source"
+            " and h.status = 'locked' and not exists (select 1 from ops.sync_history later"
+            " where later.district_id = h.district_id and later.source = h.source"
+            f" and later.sync_id > h.sync_id and {PULLED.format('later')}"
+            " and later.delivery_day >= h.delivery_day)",
+            source=source.name,
+        )
+    return frozenset(row[0] for row in rows)
+
+
 def why_missed(pipeline: Pipeline, district_id: str, source: Source, day: date) -> str:
     """Why nothing was pulled in the window of a day, and what to do."""
+    is_locked = district_id in locked_accounts(pipeline, source)
     with pipeline.warehouse.transaction() as session:
         found = session.rows(
             "select status, message from ops.sync_history where district_id = $district"
-            " and source = $source and status in ('failed', 'locked')"
-            " and (delivery_day = $day or status = 'locked') order by sync_id desc limit 1",
+            " and source = $source and ((status = 'failed' and delivery_day = $day)"
+            " or (status = 'locked' and $is_locked)) order by sync_id desc limit 1",
             district=district_id,
             source=source.name,
             day=day,
+            is_locked=is_locked,
         )
     why = f"The last try failed: {found[0][1]}." if found else "Nothing was tried."
     if found and found[0][0] == "locked":
@@ -250,7 +285,16 @@ def ask_for(pipeline: Pipeline, district_id: str, source: Source, at: datetime) 
     )
     trailing = max(before, default=at) - timedelta(days=use.trailing_days)
     whole = not recently or trailing <= year_began
-    return Ask(at, f"{begins}-{begins + 1}", year_began if whole else trailing, whole)
+    since = min(trailing, year_began) if whole else trailing
+    asked_for = Ask(at, f"{begins}-{begins + 1}", since, whole)
+    if trailing >= year_began:
+        return asked_for
+    before_that = f"{begins - 1}-{begins}"
+    return replace(asked_for, year_before=before_that, since_of_year_before=trailing)
+
+
+def _instant(at: datetime) -> str:
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _loaded_whole(pipeline: Pipeline, district_id: str, source: Source, first: date) -> set[str]:
@@ -288,7 +332,7 @@ def _pulled(
             client.call(name)
         done = [
             _part(client, listing, part, {**asked.values, **values}, folder, progress)
-            for listing, part, values in _parts(client.spec)
+            for listing, part, values in _parts(client.spec, asked)
         ]
         arrived = [
             Arrived(path.name, path, at)
@@ -304,12 +348,16 @@ def _pulled(
         )
 
 
-def _parts(spec: ApiSpec) -> Iterator[tuple[str, str | None, Mapping[str, str]]]:
+def _parts(spec: ApiSpec, asked: Ask) -> Iterator[tuple[str, str | None, Mapping[str, str]]]:
     """Listing, name of the landed file where it is not the listing's, and values of its part."""
+    before = asked.values_of_year_before
     for name, listing in spec.listings.items():
         if not listing.parts:
             yield name, None, {}
-        yield from ((name, part, values) for part, values in listing.parts.items())
+        for part, values in listing.parts.items():
+            yield name, part, values
+            if before and "school_year" in places(listing):
+                yield name, f"{part}_{asked.year_before}", {**values, **before}
 
 
 def _part(

@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 
-from edpipeline.landing.answers import object_of
 from edpipeline.landing.redaction import MOST_UNKNOWN, Record, Seen, encoded
 
 ABSENT = msgspec.Raw(b"")
@@ -52,8 +51,11 @@ class Flat:
         if written.count(b"{") == len(records) and b"[" not in written:
             return written
         # Something nested, or a text with braces: a closer look costs, and no more.
-        again = [object_of(msgspec.Raw(line)) or {} for line in written.splitlines()]
-        return encoded(again, seen)
+        return encoded([self._as_object(record) for record in records], seen)
+
+    def _as_object(self, record: Any) -> dict[str, msgspec.Raw]:
+        values = ((name, getattr(record, slot)) for name, slot in self._slots.items())
+        return {name: value for name, value in values if value is not ABSENT}
 
     def _drop(self, name: str, records: Sequence[Any], seen: Seen) -> None:
         slot = self._slots[name]

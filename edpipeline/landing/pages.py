@@ -100,9 +100,10 @@ def _has_more(
         raw = _list_of(answer, listing, walk.name)
     except BadCredentials:
         raise
-    except Permanent:
+    except (Permanent, Transient):
         return False
-    return bool(_list.decode(raw)) and bytes(raw) != bytes(last) and walk.is_beyond(answer)
+    records = _records_of(raw, _list.decode)
+    return bool(records) and bytes(raw) != bytes(last) and walk.is_beyond(answer)
 
 
 class _Walk:

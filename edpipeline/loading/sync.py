@@ -153,9 +153,10 @@ class Sync:
     def _show_schools(self, session: Session, day: date, paths: Mapping[str, Path]) -> None:
         """Keep the vendor's list of schools, where the delivery has one."""
         arrives = self.source.arrives
-        if isinstance(arrives, ApiPull) and arrives.schools in paths:
-            lines = paths[arrives.schools].read_text("utf-8").splitlines()
-            listed = map(json.loads, lines)
+        if isinstance(arrives, ApiPull) and {arrives.schools, arrives.told} <= paths.keys():
+            # Other line ends than ours may stand in a school's name.
+            lines = paths[arrives.schools].read_text("utf-8").split("\n")
+            listed = (json.loads(line) for line in lines if line)
             schools.record_vendor_schools(session, self.district_id, self.source.name, listed, day)
 
     def _options(self, delivery: Delivery) -> LoadOptions:

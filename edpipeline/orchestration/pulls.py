@@ -7,20 +7,21 @@ time. Files handed over beside are taken by the inbox's sensor, as those of any 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 
 import dagster as dg
 
 from edpipeline import pulling, windows
 from edpipeline.districts import is_pulled, pull_use
 from edpipeline.errors import NotFound
+from edpipeline.landing import drop as landing
 from edpipeline.landing import inbox
 from edpipeline.loading.report import STATUS_WORDS
 from edpipeline.model import Source
 from edpipeline.orchestration import checks
 from edpipeline.orchestration.assets import SyncConfig, declared
 from edpipeline.orchestration.partitions import decided
-from edpipeline.orchestration.steps import Event, OpenPipeline
+from edpipeline.orchestration.steps import Event, OpenPipeline, attempts_before
 from edpipeline.orchestration.uploads import UploadRun, now_in_utc
 
 
@@ -50,7 +51,8 @@ class _PullRun(UploadRun):
         district = self.pipeline.district(district_id)
         now, name = now_in_utc(), self.source.name
         is_today = self.pipeline.delivery_day(district_id, now, name) == day
-        if self.config.pull and is_today and is_pulled(district, name):
+        wanted = self.config.pull and is_today and is_pulled(district, name)
+        if wanted and not self._has_pulled(district_id, day):
             progress = self.context.log.info
             for delivery in pulling.pull_and_land(
                 self.pipeline, district_id, self.source, now, progress
@@ -63,6 +65,18 @@ class _PullRun(UploadRun):
         yield from super().sync(key, district_id, day)
         waiting = pulling.schools_that_wait(self.pipeline, district_id, self.source)
         yield checks.schools_matched(self.source, key, district_id, waiting)
+
+    def _has_pulled(self, district_id: str, day: date) -> bool:
+        """Whether an attempt of this run before has pulled, or found the account locked: then
+        what is tried again is the loading, or another district."""
+        if not attempts_before(self.context):
+            return False
+        started = self.context.instance.get_run_record_by_id(self.context.run.run_id)
+        since = datetime.fromtimestamp(started.start_time or 0 if started else 0, UTC)
+        landed = landing.deliveries(self.pipeline.store, district_id, self.source.name, day, day)
+        if any(pulling.ASKED_AT in d.choices and d.received_at >= since for d in landed):
+            return True
+        return district_id in pulling.locked_accounts(self.pipeline, self.source)
 
     def _missed(self, district_id: str, day: date) -> None:
         """Record that the window closed without a pull, and fail with what a person must know."""

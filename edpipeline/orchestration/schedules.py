@@ -7,6 +7,7 @@ of an hour, and asks the windows.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 
@@ -16,15 +17,10 @@ from edpipeline.landing import drop as landing
 from edpipeline.model import Source
 from edpipeline.orchestration.partitions import day_and_district, partition_key
 from edpipeline.orchestration.runs import Asked, job_name, request
-from edpipeline.orchestration.standing import (
-    DONE,
-    InUse,
-    districts_in_use,
-    locked_accounts,
-    statuses,
-)
+from edpipeline.orchestration.standing import DONE, InUse, districts_in_use, statuses
 from edpipeline.orchestration.steps import FAILURE_TAG, TRANSIENT, Job, OpenPipeline
 from edpipeline.pipeline import Pipeline
+from edpipeline.pulling import locked_accounts
 
 EVERY_QUARTER = "*/15 * * * *"
 JUST_CLOSED = timedelta(hours=1)
@@ -119,11 +115,16 @@ class _Tick:
             )
         )
         keys = dict.fromkeys(run.tags.get(PARTITION_TAG, "") for run in failed)
+        is_pulled = self.source.is_pulled and any(keys)
+        locked = locked_accounts(self.pipeline, self.source) if is_pulled else frozenset()
         for key in filter(None, keys):
             day, district_id = day_and_district(key)
             one = in_use.get(district_id)
-            if one and self._is_open(one, day) and self._latest_failed(key):
-                yield request(self.source, one.id, day, f"again {self.now:%H:%M}", Asked())
+            run = self._latest_failed(key) if one and self._is_open(one, day) else None
+            if one and run is not None:
+                pull = _pulls(run, self.source) and one.id not in locked
+                asked = Asked(pull=pull)
+                yield request(self.source, one.id, day, f"again {self.now:%H:%M}", asked)
 
     def due(self) -> Iterator[dg.RunRequest]:
         """Days whose window is open and of which nothing was asked for yet.
@@ -151,10 +152,13 @@ class _Tick:
         is_today = windows.delivery_day(one.window, self.now) == day
         return is_today and windows.state(one.window, self.now) == "open"
 
-    def _latest_failed(self, key: str) -> bool:
+    def _latest_failed(self, key: str) -> dg.DagsterRun | None:
+        """The latest run of a partition, where it failed for a reason that may pass."""
         runs = dg.RunsFilter(job_name=job_name(self.source), tags={PARTITION_TAG: key})
-        latest = self.context.instance.get_runs(runs, limit=1)
-        return bool(latest) and latest[0].tags.get(FAILURE_TAG) == TRANSIENT
+        for latest in self.context.instance.get_runs(runs, limit=1):
+            if latest.tags.get(FAILURE_TAG) == TRANSIENT:
+                return latest
+        return None
 
     def missed(self) -> Iterator[dg.RunRequest]:
         """Days whose window has closed, of which nothing was loaded and nothing is being loaded."""
@@ -194,3 +198,11 @@ class _Tick:
             statuses=list(UNFINISHED),
         )
         return bool(self.context.instance.get_runs(filters, limit=1))
+
+
+def _pulls(run: dg.DagsterRun, source: Source) -> bool:
+    """Whether a run was to ask the vendor, and not only to load what was handed over."""
+    found: Any = run.run_config
+    for step in ("ops", source.name, "config"):
+        found = found.get(step, {})
+    return bool(found.get("pull", True))

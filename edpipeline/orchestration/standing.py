@@ -7,6 +7,7 @@ from datetime import date
 from edpipeline.loading.report import LOADED
 from edpipeline.model import Source, Window
 from edpipeline.pipeline import Pipeline
+from edpipeline.pulling import PULLED
 from edpipeline.uses import DailyUse
 
 DONE = frozenset((*LOADED, "awaiting_approval"))
@@ -39,10 +40,12 @@ def statuses(
     pipeline: Pipeline, source: Source, first: date
 ) -> Mapping[tuple[str, date], frozenset[str]]:
     """Every status that the history has, by district and day, of the days since `first`."""
+    # What is handed over for a pulled source says nothing of its pull.
+    pulled = f" and (h.drop_id is null or {PULLED.format('h')})" if source.is_pulled else ""
     with pipeline.warehouse.transaction() as session:
         rows = session.rows(
-            "select distinct district_id, delivery_day, status from ops.sync_history"
-            " where source = $source and delivery_day >= $first",
+            "select distinct h.district_id, h.delivery_day, h.status from ops.sync_history h"
+            f" where h.source = $source and h.delivery_day >= $first{pulled}",
             source=source.name,
             first=first,
         )
@@ -50,16 +53,3 @@ def statuses(
     for district_id, day, status in rows:
         found[district_id, day] = found.get((district_id, day), frozenset()) | {status}
     return found
-
-
-def locked_accounts(pipeline: Pipeline, source: Source) -> frozenset[str]:
-    """Districts whose account was locked when it was last used."""
-    with pipeline.warehouse.transaction() as session:
-        rows = session.rows(
-            "select h.district_id from ops.sync_history h where h.source = $source"
-            " and h.status = 'locked' and not exists (select 1 from ops.sync_history later"
-            " where later.district_id = h.district_id and later.source = h.source"
-            " and later.sync_id > h.sync_id and later.drop_id is not null)",
-            source=source.name,
-        )
-    return frozenset(row[0] for row in rows)

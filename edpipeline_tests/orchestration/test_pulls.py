@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from edpipeline import sources
+from edpipeline import sources, uploading
 from edpipeline.definitions import build
 from edpipeline.orchestration.partitions import DISTRICTS
 from edpipeline.orchestration.runs import source_job
@@ -17,6 +17,7 @@ from edpipeline.sandbox.vendors import Vendors
 from edpipeline_tests.orchestration.installation import checks, failure, materializations
 from edpipeline_tests.pulls.canaries import assert_none, texts
 from edpipeline_tests.pulls.installation import DISTRICT, Installation, installed, served
+from edpipeline_tests.results.uploads import SAMPLES
 
 ALWAYS = {"window": {"opens": "00:00", "closes": "00:00", "time_zone": "UTC"}}
 SCANTRON = sources.source("scantron")
@@ -156,3 +157,30 @@ def test_runs_leave_no_secret_in_dagsters_storage(
     kept = dict(texts(folder))
     assert any(b"scantron_sync" in content for content in kept.values())
     assert_none(list(kept.items()))
+
+
+def test_a_file_that_was_handed_over_does_not_stand_for_the_days_pull(
+    installation: Installation, instance: dg.DagsterInstance
+) -> None:
+    sample = SAMPLES / "scantron" / "scantron_extended.csv"
+    pipeline, now = installation.pipeline, datetime.now(UTC)
+    uploading.hand_over(pipeline, DISTRICT, SCANTRON, sample, {}, "Ada")
+    [upload] = uploading.waiting(pipeline, now, timedelta())
+    uploading.load(pipeline, uploading.land(pipeline, upload, now))
+    assert [status for status, _ in installation.history("scantron")] == ["loaded"]
+    assert len(tick(installation, instance)) == 1
+
+
+def test_a_file_that_was_handed_over_unlocks_no_account(
+    installation: Installation, instance: dg.DagsterInstance
+) -> None:
+    installation.vendors.inject(match={"path": "/v1/session"}, status=423, times=None)
+    [request] = tick(installation, instance)
+    run(installation, instance, request)
+    sample = SAMPLES / "scantron" / "scantron_extended.csv"
+    pipeline, now = installation.pipeline, datetime.now(UTC)
+    uploading.hand_over(pipeline, DISTRICT, SCANTRON, sample, {}, "Ada")
+    [upload] = uploading.waiting(pipeline, now, timedelta())
+    uploading.load(pipeline, uploading.land(pipeline, upload, now))
+    asked = [str(one.run_key) for one in tick(installation, instance, now + timedelta(days=1))]
+    assert not [key for key in asked if " due " in key], "only that the day was missed is told"

@@ -492,3 +492,29 @@ def test_a_source_that_is_not_pulled_is_refused(early: Installation) -> None:
     bare.settings.districts.write_text(text)
     with pytest.raises(BadConfiguration, match="no `star:`"):
         pulling.pull_and_load(bare, DISTRICT, sources.source("star"), EARLY)
+
+
+def test_in_the_first_days_of_a_school_year_the_end_of_the_last_one_is_asked_for_too(
+    early: Installation,
+) -> None:
+    star, new_year = sources.source("star"), datetime(2027, 7, 3, 9, tzinfo=UTC)
+    asked = pulling.ask_for(early.pipeline, DISTRICT, star, new_year)
+    assert (asked.school_year, asked.year_before) == ("2027-2028", "2026-2027")
+    assert asked.since_of_year_before == asked.since == new_year - timedelta(days=14)
+    later = pulling.ask_for(early.pipeline, DISTRICT, star, new_year + timedelta(days=40))
+    assert (later.year_before, later.since.date().isoformat()) == ("", "2027-07-01")
+    early.vendors.set_clock(new_year)
+    before = len(early.vendors.calls())
+    pulling.pull_and_land(early.pipeline, DISTRICT, star, new_year)
+    years = [call["query"].get("schoolYear") for call in early.vendors.calls()[before:]]
+    assert {"2026-2027", "2027-2028"} <= set(years)
+
+
+def test_a_schools_name_may_hold_any_character(early: Installation) -> None:
+    name = "Birch\u0085Hill\u2028School"
+    body = {"schools": [{"locationId": "L1", "name": name}], "page": 1, "pageCount": 1}
+    early.vendors.inject(match={"path": "/schools$"}, body=body, times=None)
+    assert early.pull("scantron").applied
+    assert early.rows("select vendor_school_name from ops.vendor_schools") == [
+        ("Birch Hill School",)
+    ]
