@@ -28,14 +28,13 @@ from edpipeline.landing.pull import Pulled, pull
 from edpipeline.landing.sftp import list_folder
 from edpipeline.loading.load import Progress
 from edpipeline.loading.report import LOADED, SyncReport
-from edpipeline.model import Source
+from edpipeline.model import ApiPull, Source
 from edpipeline.pipeline import CheckResult, Pipeline, checked, silent
 from edpipeline.scratch import scratch_folder
 from edpipeline.settings import secret
 from edpipeline.uploading import load
 from edpipeline.uses import PullUse, SftpUse, StarUse
 
-SCHOOLS = "schools"
 SCHOOL_YEAR_BEGINS = (7, 1)
 ASKED_AT = "asked_at"
 ASKED_FOR = "asked_for"
@@ -75,7 +74,7 @@ class Ask:
     def choices(self) -> Mapping[str, str]:
         """What is written down with the delivery."""
         asked = WHOLE if self.whole else f"what changed since {self.since:%Y-%m-%d %H:%M} UTC"
-        return {ASKED_AT: f"{self.at:%Y-%m-%dT%H:%M:%SZ}", ASKED_FOR: asked}
+        return {ASKED_AT: _instant(self.at), ASKED_FOR: asked}
 
 
 def pull_and_load(
@@ -112,7 +111,7 @@ def pull_and_land(
     with _told(pipeline, district_id, source, day):
         require_ready(district_id, source, use)
         if isinstance(use, StarUse) and use.transport == "sftp":
-            choices = {ASKED_AT: f"{at:%Y-%m-%dT%H:%M:%SZ}", ASKED_FOR: "new files"}
+            choices = {ASKED_AT: _instant(at), ASKED_FOR: "new files"}
             account = account_of(_sftp_of(use))
             return fetch_new(pipeline, district_id, source, account, day, at, choices, progress)
         return [_pulled(pipeline, district_id, source, use, day, at, progress)]
@@ -158,10 +157,15 @@ def account_works(pipeline: Pipeline, district_id: str, source: Source) -> str:
         account = account_of(_sftp_of(use))
         return f"Account is working ({account.describe()}): {len(list_folder(account))} files"
     with client_of(source, use) as client:
-        client.sign_in()
-        for name in client.spec.calls:
-            client.call(name)
+        _enter(client)
     return "Account is working"
+
+
+def _enter(client: Client) -> None:
+    """Sign in, and make the calls that a vendor wants before it lists anything."""
+    client.sign_in()
+    for name in client.spec.calls:
+        client.call(name)
 
 
 def check_accounts(
@@ -321,15 +325,14 @@ def _pulled(
     at: datetime,
     progress: Progress,
 ) -> Delivery:
-    asked = ask_for(pipeline, district_id, source, at)
+    asked, arrives = ask_for(pipeline, district_id, source, at), source.arrives
+    assert isinstance(arrives, ApiPull)
     with (
         scratch_folder(pipeline.settings.scratch) as folder,
         client_of(source, use) as client,
     ):
         progress(f"signing in at {client.spec.title}")
-        client.sign_in()
-        for name in client.spec.calls:
-            client.call(name)
+        _enter(client)
         done = [
             _part(client, listing, part, {**asked.values, **values}, folder, progress)
             for listing, part, values in _parts(client.spec, asked)
@@ -340,7 +343,8 @@ def _pulled(
             for name, path in each.files.items()
             if each.records[name]
         ]
-        arrived.append(Arrived("pull.json", _written(folder / "pull.json", asked, done), at))
+        told = _written(folder / arrives.told, asked, done)
+        arrived.append(Arrived(told.name, told, at))
         progress("writing down what arrived")
         origin = f"pulled from {client.spec.title}, {asked.choices[ASKED_FOR]}"
         return landing.land(
@@ -375,17 +379,14 @@ def _part(
 
 def _written(path: Path, asked: Ask, done: list[Pulled]) -> Path:
     """How the pull went: what was asked for, what came; names and counts only."""
+    by_name = {next(iter(each.files)): each for each in done}
     told = {
         "asked": dict(asked.values),
         "records": {name: count for each in done for name, count in each.records.items()},
         "pages": sum(each.pages for each in done),
         "bytes": sum(each.bytes for each in done),
-        "unknown": {
-            name: dict(each.unknown) for each in done for name in [*each.files][:1] if each.unknown
-        },
-        "missing": {
-            name: list(each.missing) for each in done for name in [*each.files][:1] if each.missing
-        },
+        "unknown": {name: dict(each.unknown) for name, each in by_name.items() if each.unknown},
+        "missing": {name: list(each.missing) for name, each in by_name.items() if each.missing},
     }
     path.write_text(json.dumps(told, indent=1, sort_keys=True), "utf-8")
     return path

@@ -78,7 +78,8 @@ class Delivery:
     received_at: datetime
     origin: str
     choices: Mapping[str, str] = field(default_factory=dict)
-    """What a person chose when handing it over: `edition`, `match_on`; empty where nobody did."""
+    """What a person chose when handing it over (`edition`, `match_on`), or what a pull asked for;
+    empty where there is nothing of the kind."""
 
 
 @dataclass(frozen=True)

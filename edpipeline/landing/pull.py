@@ -9,7 +9,7 @@ leaves no file, and the next one starts clean.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +28,6 @@ from edpipeline.landing.store import plain_disk_errors
 
 END = 1 << 16
 _records = msgspec.json.Decoder(list[Record])
-_line = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 @dataclass(frozen=True)
@@ -82,17 +81,6 @@ def pull(
     records = dict(zip(files, work.records, strict=True))
     missing = work.missing() if work.records[0] else ()
     return Pulled(files, records, work.pages, work.bytes, dict(work.seen.unknown), missing)
-
-
-def listed(
-    client: Client, listing: str | Listing, values: Mapping[str, str] | None = None
-) -> Iterator[dict[str, str | None]]:
-    """The records of a small listing, by landed names; numbers and truth values are text as the
-    vendor wrote them, so an id keeps its zeros. Children are left out. Raises as `pull` does."""
-    work = _Work(_listing(client, listing), [])
-    for page in pages(client, work.listing, values or {}, work.read):
-        for line in work.shaped(page)[0].splitlines():
-            yield {key: _as_text(raw) for key, raw in _line.decode(line).items()}
 
 
 class _Work:
@@ -169,9 +157,3 @@ def _listing(client: Client, listing: str | Listing) -> Listing:
         known = ", ".join(client.spec.listings) or "none"
         raise BadConfiguration(f"{client.spec.title} has no listing {listing!r}; it has: {known}")
     return client.spec.listings[listing]
-
-
-def _as_text(raw: msgspec.Raw) -> str | None:
-    text = bytes(raw).decode()
-    found = msgspec.json.decode(raw) if text.startswith(('"', "n")) else text
-    return found if isinstance(found, str) else None

@@ -80,8 +80,9 @@ def open_delivery(
 ) -> Opened:
     """Open the files of a delivery (local paths by their names as delivered)."""
     findings: list[FileFinding] = []
-    was_pulled = isinstance(source.arrives, ApiPull) and source.arrives.told in paths
+    was_pulled = False
     if isinstance(source.arrives, ApiPull):
+        was_pulled = source.arrives.told in paths
         findings += _of_pull(paths.get(source.arrives.told))
         beside = (source.arrives.told, source.arrives.schools)
         paths = {name: path for name, path in paths.items() if name not in beside}

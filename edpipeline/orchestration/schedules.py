@@ -1,4 +1,5 @@
-"""Daily windows: inside one, what failed is tried again; when it has closed, silence is told.
+"""Daily windows: when one opens, what is pulled is asked for; inside it, what failed is tried
+again; when it has closed, silence is told.
 
 Days and clock times are each district's own, so the schedule itself ticks in UTC, every quarter
 of an hour, and asks the windows.
@@ -92,7 +93,7 @@ class _Tick:
         if requests and said:
             self.context.log.warning(said)
         if requests or not said:
-            nothing = dg.SkipReason("no run failed that may succeed now; no day was missed")
+            nothing = dg.SkipReason("nothing is due, nothing to try again; no day was missed")
             return requests or nothing
         lasting = any(isinstance(trouble, Permanent) for trouble in self.troubles)
         raise Permanent(said) if lasting else Transient(said)

@@ -32,14 +32,15 @@ def districts_in_use(pipeline: Pipeline, source: Source) -> list[InUse]:
 
     Raises BadConfiguration, saying what is wrong with the districts file.
     """
-    found = [(each.id, getattr(each, source.name, None)) for each in pipeline.districts.all]
+    found = [(each.id, each.daily_use(source.name)) for each in pipeline.districts.all]
     return [InUse(name, use) for name, use in found if use is not None and use.enabled]
 
 
 def statuses(
     pipeline: Pipeline, source: Source, first: date
 ) -> Mapping[tuple[str, date], frozenset[str]]:
-    """Every status that the history has, by district and day, of the days since `first`."""
+    """Every status that the history has, by district and day, of the days since `first`; of a
+    source that is pulled, those of its pulls."""
     # What is handed over for a pulled source says nothing of its pull.
     pulled = f" and (h.drop_id is null or {PULLED.format('h')})" if source.is_pulled else ""
     with pipeline.warehouse.transaction() as session:

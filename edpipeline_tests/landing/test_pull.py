@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from edpipeline.errors import BadConfiguration, EdpipelineError, Permanent, Transient
-from edpipeline.landing.pull import Pulled, listed, pull
+from edpipeline.landing.pull import Pulled, pull
 from edpipeline_tests.landing.hostile import (
     Asked,
     Reply,
@@ -496,17 +496,6 @@ def test_a_value_that_the_listing_does_not_take_is_refused(
     ):
         pull(client, "result", {}, folder)
     assert vendor.asked == []
-
-
-def test_a_small_list_is_given_as_text(vendor: Vendor, time: Time) -> None:
-    record = b'{"id":"01","score":7.10,"note":null,"link":"CANARY"}'
-    vendor.queue = [raw_page(b"[" + record + b"]"), page([{"id": 5, "note": False}], 2, 2)]
-    vendor.queue[0] = raw_page(b"[" + record + b"]", b'"page": 1, "pageCount": 2')
-    with client_of(vendor, time) as client:
-        assert list(listed(client, "results")) == [
-            {"id": "01", "score": "7.10", "note": None},
-            {"id": "5", "note": "false"},
-        ]
 
 
 def test_memory_does_not_grow_with_the_number_of_pages(
