@@ -13,8 +13,11 @@ from edpipeline import sources, uploading
 from edpipeline.approval import find_waiting
 from edpipeline.cli import app
 from edpipeline.cli import uploads as cli_uploads
+from edpipeline.cli.roster import _of_nobody
 from edpipeline.errors import Permanent
 from edpipeline.landing.inbox import CHOICES
+from edpipeline.model import Source
+from edpipeline.sources import ALL
 from edpipeline_tests.district import files, rows, student
 from edpipeline_tests.home import SECRET, Home, opened_home
 from edpipeline_tests.results.uploads import SAMPLES, sample, zipped
@@ -410,3 +413,11 @@ def test_uploads_are_the_same_on_postgresql(
         run("approve", drops(home)[-1], "--by", "Ada")
         assert home.select(first_query())
         assert results(home) == 5
+
+
+@pytest.mark.parametrize("source", [each for each in ALL if each.is_uploaded], ids=lambda s: s.name)
+def test_files_of_no_district_are_read_by_the_defaults_of_results(source: Source) -> None:
+    options = _of_nobody(source)
+    assert options.match_on == source.arrives.match_on  # type: ignore[union-attr]
+    assert options.encodings == ("windows-1252",)
+    assert not options.first_sync_needs_approval

@@ -30,7 +30,7 @@ from edpipeline.errors import EdpipelineError
 from edpipeline.landing.stability import LookSettings, Verdict
 from edpipeline.loading.options import LoadOptions
 from edpipeline.loading.report import SyncReport, escaped
-from edpipeline.model import MATCH_FIELDS, Inbox, Source
+from edpipeline.model import MATCH_FIELDS, ApiPull, Inbox, Source
 from edpipeline.pipeline import ROSTER, Pipeline
 from edpipeline.preview import ANYBODY, delivered_files, preview_delivery
 
@@ -137,7 +137,7 @@ def _source(name: str, edition: str, match_on: str) -> Source:
 
 def _of_nobody(source: Source) -> LoadOptions:
     """What holds for files of no district."""
-    if isinstance(source.arrives, Inbox):
+    if isinstance(source.arrives, Inbox | ApiPull):
         return LoadOptions(
             encodings=("windows-1252",),
             first_sync_needs_approval=False,

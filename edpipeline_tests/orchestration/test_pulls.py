@@ -10,6 +10,7 @@ import pytest
 
 from edpipeline import sources, uploading
 from edpipeline.definitions import build
+from edpipeline.model import Source
 from edpipeline.orchestration.partitions import DISTRICTS
 from edpipeline.orchestration.runs import source_job
 from edpipeline.orchestration.schedules import window_schedule
@@ -43,9 +44,12 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
 
 
 def tick(
-    installation: Installation, instance: dg.DagsterInstance, at: datetime | None = None
+    installation: Installation,
+    instance: dg.DagsterInstance,
+    at: datetime | None = None,
+    source: Source = SCANTRON,
 ) -> list[dg.RunRequest]:
-    schedule = window_schedule(SCANTRON, source_job(SCANTRON), lambda: installation.pipeline)
+    schedule = window_schedule(source, source_job(source), lambda: installation.pipeline)
     at = at or datetime.now(UTC)
     with dg.build_schedule_context(instance=instance, scheduled_execution_time=at) as context:
         found: Any = schedule(context)
@@ -184,3 +188,33 @@ def test_a_file_that_was_handed_over_unlocks_no_account(
     uploading.load(pipeline, uploading.land(pipeline, upload, now))
     asked = [str(one.run_key) for one in tick(installation, instance, now + timedelta(days=1))]
     assert not [key for key in asked if " due " in key], "only that the day was missed is told"
+
+
+@pytest.mark.parametrize(
+    ("night", "opens", "asked"),
+    [
+        # The clock jumps from 2 to 3: the window opens with the jump.
+        (datetime(2027, 3, 14, tzinfo=UTC), "02:00", {"06:45": False, "07:00": True}),
+        # It shows 1:30 twice: the window opens the first time and is still open the second.
+        (
+            datetime(2027, 11, 7, tzinfo=UTC),
+            "01:30",
+            {"05:15": False, "05:30": True, "06:30": True},
+        ),
+    ],
+)
+def test_a_window_opens_once_in_a_night_in_which_the_clocks_change(
+    installation: Installation,
+    instance: dg.DagsterInstance,
+    night: datetime,
+    opens: str,
+    asked: dict[str, bool],
+) -> None:
+    window = {"opens": opens, "closes": "06:00", "time_zone": "America/New_York"}
+    changed = installation.configure(star={"window": window})
+    for clock, wanted in asked.items():
+        at = night + timedelta(hours=int(clock[:2]), minutes=int(clock[3:]))
+        requests = tick(changed, instance, at, sources.source("star"))
+        assert [str(one.partition_key) for one in requests] == (
+            [f"{night:%Y-%m-%d}|{DISTRICT}"] if wanted else []
+        ), clock
