@@ -109,7 +109,7 @@ def _latest(
             district=district_id,
             source=source,
             day=day,
-            drop_id=drop_id if sources.source(source).is_uploaded else "",
+            drop_id=drop_id if sources.source(source).holds_results else "",
         )
     return found[:1]
 

@@ -40,10 +40,10 @@ def build(settings: Settings, patience: LookSettings | None = None) -> dg.Defini
     def open_pipeline() -> Pipeline:
         return Pipeline(settings)
 
-    dropped = [source for source in ALL if not source.is_uploaded]
+    dropped = [source for source in ALL if not source.holds_results]
     pulled = [source for source in ALL if source.is_pulled]
     uploaded = [source for source in ALL if source.is_uploaded]
-    jobs = {source.name: source_job(source) for source in ALL}
+    jobs = {source.name: source_job(source) for source in (*dropped, *uploaded)}
     tables = [
         *(source_assets(each, open_pipeline, settings.first_day, patience) for each in dropped),
         *(pull_assets(each, open_pipeline, settings.first_day) for each in pulled),

@@ -77,7 +77,7 @@ def dictionary_markdown(sources: Sequence[Source], sql_folder: Path) -> str:
     parts += ["## Histories", HISTORY_INTRODUCTION, _history()]
     for source in sources:
         parts.append(f"## {source.schema}: {source.title}")
-        parts += _uploaded(source) if source.is_uploaded else _rostered(source)
+        parts += _uploaded(source) if source.holds_results else _rostered(source)
     parts.append("## ops")
     parts += [_ops_table(name, grain, columns) for name, grain, columns in ops]
     return "\n\n".join(part.strip() for part in parts) + "\n"

@@ -23,6 +23,7 @@ from edpipeline.settings import secret
 from edpipeline.uses import (
     STRICT,
     DailyUse,
+    PowerPathUse,
     PullUse,
     RosterUse,
     ScantronUse,
@@ -57,6 +58,7 @@ class District(BaseModel):
     """What differs from the defaults, by source. Uploads need no entry."""
     scantron: ScantronUse | None = None
     star: StarUse | None = None
+    powerpath: PowerPathUse | None = None
 
     def daily_use(self, source: str) -> DailyUse | None:
         """How the district uses a source that is synced once a day, where it does."""
@@ -155,6 +157,17 @@ def pull_use(district: District, source: str) -> PullUse:
     return use
 
 
+def poll_use(district: District, source: str) -> PowerPathUse:
+    """How the district's tests are polled; raises BadConfiguration where they are not."""
+    found = getattr(district, source, None)
+    if not isinstance(found, PowerPathUse):
+        raise BadConfiguration(
+            f"district {district.id} has no `{source}:` in the districts file; add it to poll its"
+            " tests"
+        )
+    return found
+
+
 def takes_files(district: District, source: Source) -> bool:
     """Whether files of results that people hand over are taken."""
     pulled = _pulled(district, source.name)
@@ -176,6 +189,12 @@ def result_options(district: District, source: Source) -> LoadOptions:
             first_sync_needs_approval=False,
             match_on=use.chosen_field,
             match_column=_column_of(source, use.chosen_header),
+        )
+    if source.is_polled:
+        polled = district.powerpath
+        return LoadOptions(
+            first_sync_needs_approval=False,
+            match_on=polled.match_on if polled else "sourced_id",
         )
     upload = upload_use(district, source.name)
     return LoadOptions(

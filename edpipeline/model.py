@@ -33,9 +33,13 @@ OnBad = Literal["reject", "drop"]
 Mode = Literal["bulk", "delta", "snapshot"]
 """What a file's silence means: `bulk` is the whole table, `delta` holds changes only, `snapshot` is
 the whole of those groups of rows that it names (`Table.snapshot_of`)."""
-MatchField = Literal["username", "district_user_id", "state_user_id", "alternate_user_id", "email"]
-"""The field of the roster on which results are matched with students."""
-MATCH_FIELDS: tuple[MatchField, ...] = get_args(MatchField)
+IdField = Literal["username", "district_user_id", "state_user_id", "alternate_user_id", "email"]
+"""The field of the roster on which people may have results matched with students."""
+ID_FIELDS: tuple[IdField, ...] = get_args(IdField)
+MatchField = IdField | Literal["sourced_id"]
+"""The same, and the roster's own id (OneRoster's sourcedId), for systems that know students by it.
+"""
+MATCH_FIELDS: tuple[MatchField, ...] = (*ID_FIELDS, "sourced_id")
 
 SQL_TYPES: Mapping[Kind, str] = {
     "id": "varchar",
@@ -245,6 +249,18 @@ class ApiPull:
 
 
 @dataclass(frozen=True)
+class ApiPoll:
+    """An API that is asked about single things, again and again, until each of them is final."""
+
+    match_on: MatchField = "sourced_id"
+    """The field of the roster to match on, where nobody chose."""
+    told: str = "poll.json"
+    """File of a poll that says how it went."""
+    patterns: tuple[str, ...] = ("*.jsonl",)
+    """What the files of a poll are called; nobody hands any over."""
+
+
+@dataclass(frozen=True)
 class Head:
     """What is known of a file before its layout: its first lines."""
 
@@ -299,7 +315,7 @@ class Source:
     schema: str
     owner: str
     docs: str
-    arrives: FileDrop | Inbox | ApiPull
+    arrives: FileDrop | Inbox | ApiPull | ApiPoll
     tables: tuple[Table, ...]
     editions: tuple[Edition, ...]
     plan: Planner
@@ -307,14 +323,24 @@ class Source:
     """Headers that exporters add and that everybody leaves out."""
 
     @property
-    def is_uploaded(self) -> bool:
+    def holds_results(self) -> bool:
         """True where every delivery stands for itself: a later one does not replace the others."""
+        return isinstance(self.arrives, Inbox | ApiPull | ApiPoll)
+
+    @property
+    def is_uploaded(self) -> bool:
+        """True where people hand over files."""
         return isinstance(self.arrives, Inbox | ApiPull)
 
     @property
     def is_pulled(self) -> bool:
-        """True where there is an API that we ask."""
+        """True where there is an API that lists what is new."""
         return isinstance(self.arrives, ApiPull)
+
+    @property
+    def is_polled(self) -> bool:
+        """True where there is an API that is asked about single things until they are final."""
+        return isinstance(self.arrives, ApiPoll)
 
     def table(self, name: str) -> Table:
         """The table of that name; KeyError when there is none."""

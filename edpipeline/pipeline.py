@@ -128,14 +128,14 @@ class Pipeline:
         district, of = self.district(district_id), sources.source(source)
         if is_pulled(district, source):
             return windows.delivery_day(pull_use(district, source).window, at)
-        if of.is_uploaded:
+        if of.holds_results:
             return at.astimezone(ZoneInfo(district.time_zone)).date()
         return windows.delivery_day(roster_use(district).window, at)
 
     def options(self, district_id: str, source: str, day: date) -> LoadOptions:
         """What holds for a district's deliveries of a source on a day."""
         district = self.district(district_id)
-        if sources.source(source).is_uploaded:
+        if sources.source(source).holds_results:
             return result_options(district, sources.source(source))
         return load_options(district, day)
 

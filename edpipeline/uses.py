@@ -8,6 +8,8 @@ import difflib
 import re
 from collections.abc import Mapping
 from datetime import date, time
+from functools import cache
+from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
@@ -25,15 +27,20 @@ from pydantic.dataclasses import dataclass as validated_dataclass
 from edpipeline import sources
 from edpipeline.errors import BadConfiguration
 from edpipeline.landing.sftp import fingerprint
-from edpipeline.model import Inbox, MatchField, Window
+from edpipeline.model import ApiPull, FileDrop, IdField, MatchField, Window
 from edpipeline.settings import VARIABLE
 
 STRICT = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
+@cache
+def _time_zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
 def _time_zone(name: str) -> str:
-    if name not in available_timezones():
-        close = difflib.get_close_matches(name, available_timezones(), n=1)
+    if name not in _time_zones():
+        close = difflib.get_close_matches(name, _time_zones(), n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
         raise ValueError(f"not an IANA time zone, such as America/New_York{hint}")
     return name
@@ -68,6 +75,7 @@ TimeZone = Annotated[str, AfterValidator(_time_zone)]
 Clock = Annotated[time, BeforeValidator(_clock)]
 Variable = Annotated[str, AfterValidator(_variable)]
 Encoding = Literal["windows-1252", "iso-8859-1"]
+PairsFrom = Literal["test_assignments", "gradebook", "watch_list"]
 EditionName = Literal["auto", "oneroster_1_1", "oneroster_1_2", "three_file"]
 
 
@@ -109,7 +117,7 @@ class DailyWindow(Window):
 def window_of(source: str) -> DailyWindow:
     """The window of districts that choose none, as the source declares it."""
     arrives = sources.source(source).arrives
-    assert not isinstance(arrives, Inbox)
+    assert isinstance(arrives, FileDrop | ApiPull)
     found = arrives.window
     return DailyWindow(found.opens, found.closes, found.time_zone)
 
@@ -171,7 +179,7 @@ class UploadUse(BaseModel):
     model_config = STRICT
 
     edition: str = "auto"
-    match_on: MatchField = "district_user_id"
+    match_on: IdField = "district_user_id"
     encodings: tuple[Encoding, ...] = ("windows-1252",)
     """Beside UTF-8; spreadsheets write this one."""
     removal_limit: RemovalLimit = RemovalLimit()
@@ -196,7 +204,7 @@ class PullUse(DailyUse):
     """Beside UTF-8, of files that are handed over."""
 
     @property
-    def chosen_field(self) -> MatchField:
+    def chosen_field(self) -> IdField:
         """The field of the roster that results are matched on."""
         raise NotImplementedError
 
@@ -223,11 +231,11 @@ class ScantronUse(PullUse):
     """Ten digits, as text: leading zeros count."""
     username_env: Variable
     password_env: Variable
-    match_on: MatchField = "district_user_id"
+    match_on: IdField = "district_user_id"
     window: DailyWindow = window_of("scantron")
 
     @property
-    def chosen_field(self) -> MatchField:
+    def chosen_field(self) -> IdField:
         """See `PullUse`."""
         return self.match_on
 
@@ -242,13 +250,79 @@ class ScantronUse(PullUse):
         return {"username": self.username_env, "password": self.password_env}
 
 
+class PollPace(BaseModel):
+    """How hard a vendor is asked; it has published no limit."""
+
+    model_config = STRICT
+
+    at_once: int = Field(default=4, ge=1, le=32)
+    """Requests under way at the same time."""
+    per_second: float = Field(default=20, gt=0)
+    """Requests begun in a second, at most."""
+    pairs_at_once: int = Field(default=200, ge=1)
+    """Pairs polled and loaded together: what a run that is killed has to ask again."""
+
+
+class PollWaits(BaseModel):
+    """When a pair of student and lesson is asked about again, and when no more."""
+
+    model_config = STRICT
+
+    first_minutes: float = Field(default=15, gt=0)
+    """The wait after something new came; it doubles with each poll that brings nothing."""
+    most_minutes: float = Field(default=360, gt=0)
+    stale_after_days: float = Field(default=30, gt=0)
+    """A pair that is not final so long after it was assigned, or first seen, is given up."""
+    refused_hours: float = Field(default=24, gt=0)
+    """The wait after the vendor says that there is no such student or lesson."""
+
+
+class PowerPathUse(BaseModel):
+    """A district's external tests in TimeBack PowerPath."""
+
+    model_config = STRICT
+
+    enabled: bool = False
+    base_url: str = ""
+    """Where PowerPath is, where it is not at the public address."""
+    token_url: str = ""
+    """Where tokens are had, where it is not at the public address."""
+    api: Mapping[str, Any] = Field(default_factory=dict)
+    """What of the API differs from `sources/powerpath/api.yaml`, in the same shape."""
+    client_id_env: Variable
+    client_secret_env: Variable
+    application_name: str = ""
+    """What PowerPath is told of who asks; "" for nothing."""
+    allow_side_effects: bool = False
+    """True: PowerPath is asked to store results of tests, which may enroll students in courses."""
+    require_skip_enrollment: bool = False
+    """True: only where it is known that no student is enrolled by it."""
+    pairs_from: tuple[PairsFrom, ...] = ("test_assignments",)
+    watch_list: Path | None = None
+    """CSV with the columns student_id, lesson_id and, where it is known, skip_enrollment (yes, no).
+    """
+    students: Literal["roster", "all"] = "roster"
+    """`all`: also students that the district's roster does not have."""
+    keep_feedback: bool = False
+    """True: feedback on answers, which may be a teacher's words on a student, is kept."""
+    match_on: MatchField = "sourced_id"
+    waits: PollWaits = PollWaits()
+    pace: PollPace = PollPace()
+
+    @model_validator(mode="after")
+    def _has_its_watch_list(self) -> "PowerPathUse":
+        if ("watch_list" in self.pairs_from) != (self.watch_list is not None):
+            raise ValueError("pairs_from: watch_list and watch_list: FILE belong together")
+        return self
+
+
 class StarMatch(BaseModel):
     """The two fields that are compared to find a student."""
 
     model_config = STRICT
 
     star_field: str = "StudentIdentifier"
-    roster_field: MatchField = "district_user_id"
+    roster_field: IdField = "district_user_id"
 
     @field_validator("star_field")
     @classmethod
@@ -300,7 +374,7 @@ class StarUse(PullUse):
         return self
 
     @property
-    def chosen_field(self) -> MatchField:
+    def chosen_field(self) -> IdField:
         """See `PullUse`."""
         return self.match.roster_field
 

@@ -30,7 +30,7 @@ from edpipeline.errors import EdpipelineError
 from edpipeline.landing.stability import LookSettings, Verdict
 from edpipeline.loading.options import LoadOptions
 from edpipeline.loading.report import SyncReport, escaped
-from edpipeline.model import MATCH_FIELDS, ApiPull, Inbox, Source
+from edpipeline.model import ID_FIELDS, ApiPull, Inbox, Source
 from edpipeline.pipeline import ROSTER, Pipeline
 from edpipeline.preview import ANYBODY, delivered_files, preview_delivery
 
@@ -130,8 +130,8 @@ def _source(name: str, edition: str, match_on: str) -> Source:
     editions = ["auto", *(each.name for each in found.editions)]
     if edition and edition not in editions:
         raise typer.BadParameter(f"one of {', '.join(editions)}", param_hint="--edition")
-    if match_on and match_on not in MATCH_FIELDS:
-        raise typer.BadParameter(f"one of {', '.join(MATCH_FIELDS)}", param_hint="--match-on")
+    if match_on and match_on not in ID_FIELDS:
+        raise typer.BadParameter(f"one of {', '.join(ID_FIELDS)}", param_hint="--match-on")
     return found
 
 
@@ -248,7 +248,7 @@ def _rebuild_one(pipeline: Pipeline, district: District) -> int:
     now = datetime.now(UTC)
     with terminal.working(f"rebuilding {district.id}") as progress:
         for source in sources.ALL:
-            if source.is_uploaded or district.oneroster is not None:
+            if source.holds_results or district.oneroster is not None:
                 today = pipeline.delivery_day(district.id, now, source.name)
                 reports += pipeline.sync(district.id, today, progress, source.name).rebuild()
         pipeline.refill(district.id, progress)

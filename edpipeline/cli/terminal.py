@@ -29,7 +29,7 @@ WIDE = 150
 SHOWN_FINDINGS = 10
 NOTES = ("edition_told",)
 """Codes of findings that inform and leave nothing to be fixed."""
-UPLOADED = frozenset(source.name for source in sources.ALL if source.is_uploaded)
+UPLOADED = frozenset(source.name for source in sources.ALL if source.holds_results)
 """Sources of which every drop of a day counts."""
 USUAL_COUNTS = ("read", "accepted", "rejected", "added", "changed", "unchanged")
 """Counts that are shown also when they are all nought."""

@@ -11,14 +11,14 @@ from edpipeline import sources, uploading
 from edpipeline.cli import terminal
 from edpipeline.cli.application import ACT, open_pipeline, user_name
 from edpipeline.errors import Permanent
-from edpipeline.model import MATCH_FIELDS, Source
+from edpipeline.model import ID_FIELDS, Source
 from edpipeline.pipeline import Pipeline
 
 UploadedTo = StrEnum(  # type: ignore[misc]
     "UploadedTo",
     {source.name.upper(): source.name for source in sources.ALL if source.is_uploaded},
 )
-MatchOn = StrEnum("MatchOn", {name.upper(): name for name in MATCH_FIELDS})  # type: ignore[misc]
+MatchOn = StrEnum("MatchOn", {name.upper(): name for name in ID_FIELDS})  # type: ignore[misc]
 SourceOption = Annotated[UploadedTo, typer.Option("--source", "-s", help="Whose export it is.")]
 EditionOption = Annotated[
     str,

@@ -13,7 +13,7 @@ from edpipeline import sources
 from edpipeline.errors import BadDelivery
 from edpipeline.landing import archive
 from edpipeline.loading.options import LoadOptions
-from edpipeline.model import ApiPull, Edition, Head, Mode, Plan, PlannedFile, Source, Table
+from edpipeline.model import ApiPoll, ApiPull, Edition, Head, Mode, Plan, PlannedFile, Source, Table
 from edpipeline.reading.dialect import (
     Dialect,
     Header,
@@ -81,10 +81,11 @@ def open_delivery(
     """Open the files of a delivery (local paths by their names as delivered)."""
     findings: list[FileFinding] = []
     was_pulled = False
-    if isinstance(source.arrives, ApiPull):
+    if isinstance(source.arrives, ApiPull | ApiPoll):
         was_pulled = source.arrives.told in paths
         findings += _of_pull(paths.get(source.arrives.told))
-        beside = (source.arrives.told, source.arrives.schools)
+        beside = [source.arrives.told]
+        beside += [source.arrives.schools] if isinstance(source.arrives, ApiPull) else []
         paths = {name: path for name, path in paths.items() if name not in beside}
     looked = _Looked(paths=_unpacked(paths, scratch, findings))
     for number, (name, path) in enumerate(looked.paths.items()):
@@ -100,7 +101,7 @@ def open_delivery(
     # Nobody knows what a refused zip holds, so nothing is said of it beside that.
     unsaid = {"not_oneroster"} if any(f.code == "unsafe_archive" for f in findings) else set()
     findings += [FileFinding(code, text) for code, text in plan.findings if code not in unsaid]
-    if source.is_uploaded:
+    if source.holds_results:
         findings += _of_unreadable(looked, source, plan)
     if was_pulled:
         findings += _of_unplanned(looked, plan)

@@ -16,7 +16,7 @@ from edpipeline.loading.matching import match_rates
 from edpipeline.loading.options import LoadOptions
 from edpipeline.loading.references import References, stage_schools
 from edpipeline.loading.report import MatchRate
-from edpipeline.model import Source, Table
+from edpipeline.model import FileDrop, Inbox, Source, Table
 from edpipeline.reading.dialect import Unreadable
 from edpipeline.validation import check as checking
 from edpipeline.validation.checked import CheckedFile, FileFinding
@@ -89,7 +89,7 @@ def load(
     outcome = Outcome("refused", opened, findings=list(opened.findings))
     if opened.refused:
         return outcome
-    if request.source.is_pulled and not opened.files:
+    if not isinstance(request.source.arrives, FileDrop | Inbox) and not opened.files:
         outcome.status = "loaded"  # the vendor had nothing new
         return outcome
     is_first = not _has_history(session, request)
@@ -172,8 +172,7 @@ def _checked(
             " where district_id = $district and valid_to is null and not warned",
             district=request.district_id,
         )
-        uploaded = request.source.is_uploaded
-        expects = not uploaded and _ended_before(session, request, file.table)
+        expects = not request.source.holds_results and _ended_before(session, request, file.table)
         task = replace(file.task, expects_line_end=expects)
         file = replace(file, task=task)
         checked = checking.check(task, known, spool)

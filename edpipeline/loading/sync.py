@@ -95,7 +95,7 @@ class Sync:
     def _only_new(self, session: Session, of_day: Sequence[Delivery]) -> list[Delivery]:
         """Uploads that follow those already loaded, each once and in order; none where all of the
         day is to be loaded again."""
-        if not self.source.is_uploaded:
+        if not self.source.holds_results:
             return []
         loaded = history.drops_of_day(session, self.district_id, self.source.name, of_day[0].day)
         landed = [delivery.drop.drop_id for delivery in of_day]
@@ -109,7 +109,7 @@ class Sync:
         A day's last delivery of everything counts alone. Where it lacks a file, or holds changes
         only, the deliveries before it on that day are loaded first. Uploads all count.
         """
-        start = 0 if self.source.is_uploaded else len(of_day) - 1
+        start = 0 if self.source.holds_results else len(of_day) - 1
         while start > 0 and not self._is_whole(session, of_day, start):
             start -= 1
         sync_id = ""

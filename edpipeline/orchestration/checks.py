@@ -100,12 +100,12 @@ def specs(source: Source, partitions: dg.PartitionsDefinition[str]) -> list[dg.A
 def _of_landing(source: Source) -> Mapping[str, tuple[str, bool]]:
     if source.is_pulled:
         return {**OF_UPLOADS, **OF_PULLS}
-    return OF_UPLOADS if source.is_uploaded else OF_LANDING
+    return OF_UPLOADS if source.holds_results else OF_LANDING
 
 
 def of_tables(source: Source) -> Mapping[str, tuple[str, bool]]:
     """The checks of each table of a source."""
-    left_out = NOT_OF_UPLOADS if source.is_uploaded else ()
+    left_out = NOT_OF_UPLOADS if source.holds_results else ()
     return {name: told for name, told in OF_TABLES.items() if name not in left_out}
 
 
@@ -230,7 +230,7 @@ def _layout(
     source: Source, report: SyncReport, file: FileReport, problems: Sequence[str]
 ) -> Outcome:
     if file.status != "kept":
-        read_as = f"{report.edition}: " if source.is_uploaded else ""
+        read_as = f"{report.edition}: " if source.holds_results else ""
         return Outcome(True, read_as + file.dialect)
     if report.status == "refused" and not problems:
         return Outcome(True, f"{file.dialect}; refused together with the delivery")

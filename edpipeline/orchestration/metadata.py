@@ -46,7 +46,7 @@ def landing_spec(source: Source) -> dg.AssetSpec:
 
 
 def _kinds(source: Source) -> set[str]:
-    if source.is_pulled:
+    if source.is_pulled or source.is_polled:
         return {"api", "json"}
     return {"csv"} if source.is_uploaded else {"sftp", "csv"}
 
@@ -74,7 +74,7 @@ def table_spec(source: Source, table: Table) -> dg.AssetSpec:
     """The asset of a history table; those that no edition needs stand in a group of their own."""
     needed = {name for edition in source.editions for name in edition.needed}
     columns = columns_of(table)
-    file = table.file if source.is_uploaded else f"`{table.file}`"
+    file = table.file if source.holds_results else f"`{table.file}`"
     classes = {column.name: column.personal for column in table.stored_columns}
     return dg.AssetSpec(
         table_key(table),
@@ -97,7 +97,9 @@ def table_spec(source: Source, table: Table) -> dg.AssetSpec:
             ),
         },
         group_name=(
-            source.name if source.is_uploaded or table.name in needed else f"{source.name}_optional"
+            source.name
+            if source.holds_results or table.name in needed
+            else f"{source.name}_optional"
         ),
         owners=[source.owner],
         kinds={"table", "csv"},

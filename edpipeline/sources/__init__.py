@@ -7,7 +7,16 @@ file is).
 """
 
 from edpipeline.model import Source
-from edpipeline.sources import act_aspire, adam, nwea_map, oneroster, scantron, staar, star
+from edpipeline.sources import (
+    act_aspire,
+    adam,
+    nwea_map,
+    oneroster,
+    powerpath,
+    scantron,
+    staar,
+    star,
+)
 
 ALL: tuple[Source, ...] = (
     oneroster.SOURCE,
@@ -17,6 +26,7 @@ ALL: tuple[Source, ...] = (
     adam.SOURCE,
     scantron.SOURCE,
     star.SOURCE,
+    powerpath.SOURCE,
 )
 """The registry, in reading order."""
 

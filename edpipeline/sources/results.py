@@ -17,6 +17,7 @@ from importlib.resources.abc import Traversable
 
 from edpipeline.model import (
     MATCH_FIELDS,
+    ApiPoll,
     ApiPull,
     Column,
     Edition,
@@ -48,7 +49,7 @@ ADDED = (
         "match_field",
         "text",
         "Field of the roster that match_value is compared with: username, district_user_id,"
-        " state_user_id, alternate_user_id or email.",
+        " state_user_id, alternate_user_id, email or sourced_id.",
         computed=True,
     ),
     Column(
@@ -83,8 +84,9 @@ def read_source(
     docs: str,
     tables: Mapping[str, ResultTable],
     tells: Tells = lambda line, edition: True,
-    arrives: Inbox | ApiPull = UPLOADED,
+    arrives: Inbox | ApiPull | ApiPoll = UPLOADED,
     plan: Callable[[Sequence[Edition]], Planner] | None = None,
+    schema: str = "assessments",
 ) -> Source:
     """The source whose data lies in the package of that name; `plan` makes a planner of its
     editions, where its files need one of their own. A field that no layout names is given by that
@@ -101,11 +103,13 @@ def read_source(
     return Source(
         name=name,
         title=title,
-        schema="assessments",
+        schema=schema,
         owner="team:assessment",
         docs=docs,
         arrives=arrives,
-        tables=tuple(_table(table, about, fields, in_files) for table, about in tables.items()),
+        tables=tuple(
+            _table(table, schema, about, fields, in_files) for table, about in tables.items()
+        ),
         editions=editions,
         plan=plan(editions)
         if plan
@@ -120,7 +124,11 @@ def _rows(path: Traversable) -> list[dict[str, str]]:
 
 
 def _table(
-    name: str, about: ResultTable, fields: list[dict[str, str]], in_files: Set[tuple[str, str]]
+    name: str,
+    schema: str,
+    about: ResultTable,
+    fields: list[dict[str, str]],
+    in_files: Set[tuple[str, str]],
 ) -> Table:
     own = tuple(
         _column(row, computed=(name, row["name"]) not in in_files)
@@ -129,7 +137,7 @@ def _table(
     )
     return Table(
         name=name,
-        schema="assessments",
+        schema=schema,
         file=about.file,
         grain=about.grain,
         columns=(*ADDED, *own),
@@ -182,7 +190,7 @@ def _edition(row: dict[str, str], folder: Traversable, fields: list[dict[str, st
         headers={table: tuple(found) for table, found in headers.items()},
         separators=SEPARATORS[row["separator"] or "comma"],
         record_length=int(row["record_length"] or 0),
-        match_columns={choice: _split(row[choice]) for choice in MATCH_FIELDS},
+        match_columns={choice: _split(row.get(choice, "")) for choice in MATCH_FIELDS},
     )
 
 

@@ -3,12 +3,12 @@
 -- Key: district_id, match_field, match_value, student_id
 --
 -- district_id: District that the row belongs to.
--- match_field: username, district_user_id, state_user_id, alternate_user_id or email.
+-- match_field: username, district_user_id, state_user_id, alternate_user_id, email or sourced_id.
 -- match_value: The identifier, trimmed; user names and e-mail addresses in small letters. [direct]
 -- student_id: Identifier of the student in the roster (sourcedId). [direct]
 -- is_current: True while the latest delivery has the student.
 --
--- `district_user_id` is the roster's `identifier`, or the sourcedId of a student who has none;
+-- `sourced_id` is the sourcedId alone; `district_user_id` is the roster's `identifier`, or the sourcedId of a student who has none;
 -- `state_user_id` the state number among the user ids, `alternate_user_id` each of the others.
 with fields as (
     select district_id, student_id, is_current, 'username' as match_field,
@@ -24,6 +24,9 @@ with fields as (
     union all
     select district_id, student_id, is_current, 'state_user_id', trim(state_id)
     from marts.dim_student s
+    union all
+    select district_id, student_id, is_current, 'sourced_id', trim(student_id)
+    from marts.dim_student o
     union all
     select
         listed.district_id, listed.student_id, listed.is_current, 'alternate_user_id',
