@@ -16,6 +16,7 @@ import dagster as dg
 from edpipeline.landing.stability import LookSettings
 from edpipeline.orchestration.assets import source_assets
 from edpipeline.orchestration.marts import mart_assets
+from edpipeline.orchestration.polls import poll_assets
 from edpipeline.orchestration.pulls import pull_assets
 from edpipeline.orchestration.runs import marts_job, source_job
 from edpipeline.orchestration.schedules import window_schedule
@@ -43,7 +44,8 @@ def build(settings: Settings, patience: LookSettings | None = None) -> dg.Defini
     dropped = [source for source in ALL if not source.holds_results]
     pulled = [source for source in ALL if source.is_pulled]
     uploaded = [source for source in ALL if source.is_uploaded]
-    jobs = {source.name: source_job(source) for source in (*dropped, *uploaded)}
+    polled = [source for source in ALL if source.is_polled]
+    jobs = {source.name: source_job(source) for source in ALL}
     tables = [
         *(source_assets(each, open_pipeline, settings.first_day, patience) for each in dropped),
         *(pull_assets(each, open_pipeline, settings.first_day) for each in pulled),
@@ -52,6 +54,7 @@ def build(settings: Settings, patience: LookSettings | None = None) -> dg.Defini
             for each in uploaded
             if not each.is_pulled
         ),
+        *(poll_assets(each, open_pipeline, settings.first_day) for each in polled),
     ]
     ready = ready_job(uploaded)
     refilled = mart_assets(marts(settings.sql), ALL, open_pipeline)

@@ -58,7 +58,7 @@ class SyncConfig(dg.Config):
     """Of a pulled source: ask the vendor. False loads only what has landed or was handed over."""
 
 
-def declared(source: Source, first_day: date) -> dict[str, Any]:
+def declared(source: Source, first_day: date, pool: str = WAREHOUSE_POOL) -> dict[str, Any]:
     """What Dagster is told of the step of a source, however its files arrive."""
     partitions = by_day_and_district(first_day)
     return {
@@ -70,7 +70,7 @@ def declared(source: Source, first_day: date) -> dict[str, Any]:
         "check_specs": checks.specs(source, partitions),
         "partitions_def": partitions,
         "backfill_policy": dg.BackfillPolicy.single_run(),
-        "pool": WAREHOUSE_POOL,
+        "pool": pool,
         # A delivery is loaded whole, whatever is selected. Without this, Dagster would want every
         # check of every table evaluated, also of those that are not in the delivery.
         "can_subset": True,

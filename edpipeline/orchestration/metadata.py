@@ -28,14 +28,11 @@ Metadata = Mapping[str, Any]
 
 def landing_spec(source: Source) -> dg.AssetSpec:
     """The asset of what arrives."""
-    names = ", ".join(source.arrives.patterns)
     return dg.AssetSpec(
         landing_key(source),
         description=(
-            f"{source.title}: what a district"
-            f" {'uploaded' if source.is_uploaded else 'delivered'} on a day, as it came"
-            f" (`{names}`){'' if source.is_uploaded else ', fetched by SFTP'} and never altered"
-            " after. The same bytes are the same drop.\n\n" + _layouts(source)
+            f"{source.title}: {_what_came(source)} and never altered after. The same bytes are the"
+            f" same drop.\n\n{_layouts(source)}"
         ),
         group_name=source.name,
         owners=[source.owner],
@@ -43,6 +40,15 @@ def landing_spec(source: Source) -> dg.AssetSpec:
         tags={PERSONAL: CLASSES[0]},
         skippable=True,
     )
+
+
+def _what_came(source: Source) -> str:
+    names = ", ".join(source.arrives.patterns)
+    if source.is_polled:
+        return f"what the vendor answered on a day, redacted by allow-list (`{names}`),"
+    if source.is_uploaded:
+        return f"what a district uploaded on a day, as it came (`{names}`)"
+    return f"what a district delivered on a day, as it came (`{names}`), fetched by SFTP"
 
 
 def _kinds(source: Source) -> set[str]:
@@ -53,6 +59,13 @@ def _kinds(source: Source) -> set[str]:
 
 def _layouts(source: Source) -> str:
     """Where the layouts are described; of uploads, which there are, assumed ones marked."""
+    if source.is_polled:
+        return (
+            "Asked for each student and test that is open, again and again until it is final, as"
+            f" the districts file and `sources/{source.name}/api.yaml` describe it."
+            " Materialize today's partition to ask now; an earlier one is loaded again from what"
+            f" landed. [The vendor's documentation]({source.docs})"
+        )
     if not source.is_uploaded:
         return f"[Layouts]({source.docs})"
     listed = "".join(f"\n- `{edition.name}`: {edition.label}" for edition in source.editions)
