@@ -2,10 +2,10 @@
 
     landing/<source> -> <schema>/<table> ... -> marts/<mart>      orchestration/assets.py, marts.py
 
-Sensors notice deliveries and uploads, schedules ask vendors' APIs in their daily windows and watch
-over uploads that are not ready in time, and the marts follow what they read by themselves. How
-the parts are built is in `orchestration`; what is done with a delivery is in `pipeline.py`,
-`uploading.py` and `pulling.py`, which the command line calls as well.
+Sensors notice deliveries and uploads; schedules ask vendors' APIs in their daily windows, poll what
+is not final yet, and watch over uploads that are not ready in time; the marts follow what they read
+by themselves. How the parts are built is in `orchestration`; what is done with a delivery is in
+`pipeline.py`, `uploading.py`, `pulling.py` and `polling`, which the command line calls as well.
 
 Nothing is read or connected while this module is imported. Dagster calls `defs`, which reads the
 settings and the marts' SQL; districts, landing and warehouse are opened inside runs and ticks.
@@ -16,7 +16,7 @@ import dagster as dg
 from edpipeline.landing.stability import LookSettings
 from edpipeline.orchestration.assets import source_assets
 from edpipeline.orchestration.marts import mart_assets
-from edpipeline.orchestration.polls import poll_assets
+from edpipeline.orchestration.polls import poll_assets, poll_schedule
 from edpipeline.orchestration.pulls import pull_assets
 from edpipeline.orchestration.runs import marts_job, source_job
 from edpipeline.orchestration.schedules import window_schedule
@@ -76,6 +76,7 @@ def build(settings: Settings, patience: LookSettings | None = None) -> dg.Defini
                 window_schedule(each, jobs[each.name], open_pipeline)
                 for each in (*dropped, *pulled)
             ),
+            *(poll_schedule(each, jobs[each.name], open_pipeline) for each in polled),
             *(unloaded_schedule(each, jobs[each.name], open_pipeline) for each in uploaded),
             ready_schedule(ready),
         ],

@@ -168,6 +168,12 @@ def poll_use(district: District, source: str) -> PowerPathUse:
     return found
 
 
+def is_polled(district: District, source: str) -> bool:
+    """Whether the district's tests of that source are polled, and not switched off."""
+    found = getattr(district, source, None)
+    return isinstance(found, PowerPathUse) and found.enabled
+
+
 def takes_files(district: District, source: Source) -> bool:
     """Whether files of results that people hand over are taken."""
     pulled = _pulled(district, source.name)

@@ -93,6 +93,7 @@ def test_what_watches_runs_without_being_switched_on(definitions: dg.Definitions
     assert sensors == dict.fromkeys(["oneroster_deliveries", "marts_follow", *inboxes], "RUNNING")
     windows = [f"{source.name}_windows" for source in ALL if not source.holds_results]
     windows += [f"{source.name}_windows" for source in ALL if source.is_pulled]
+    windows += [f"{source.name}_polls" for source in ALL if source.is_polled]
     assert schedules == dict.fromkeys([*windows, "uploads_ready", *unloaded], "RUNNING")
 
 

@@ -22,6 +22,9 @@ never a secret.
     schedules.py   windows open and close: tried again, or missed and said so
     standing.py    who uses a source, and what became of their days
     alerts.py      what a person is told
+    uploads.py     what waits in the inbox is taken, and watched over
+    pulls.py       a vendor's API is asked within its daily window
+    polls.py       a vendor's API is asked about each test until it is final
     missed.py      what a person is told about a window without a delivery
     runs.py        jobs, what a run is asked for, the pool; one day without a daemon
 """

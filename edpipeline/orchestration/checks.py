@@ -14,6 +14,7 @@ import dagster as dg
 from edpipeline.landing.drop import Delivery
 from edpipeline.loading.report import FileReport, SyncReport, advice
 from edpipeline.model import Source, Table
+from edpipeline.orchestration.standing import PollDay
 
 LAYOUT = "layout"
 ROWS_RECONCILE = "rows_reconcile"
@@ -24,6 +25,10 @@ APPROVED = "first_sync_approved"
 MATCHED = "students_matched"
 USABLE = "uploads_usable"
 SCHOOLS_MATCHED = "schools_matched"
+POLLS_USABLE = "polls_usable"
+NO_FAILED_ENROLLMENTS = "no_failed_enrollments"
+NOTHING_STALE = "nothing_stale"
+UNDERSTOOD = "answers_understood"
 
 REFERENCE_CODES = "reference_"
 """How the codes of references that do not resolve begin."""
@@ -55,6 +60,17 @@ OF_PULLS: Mapping[str, tuple[str, bool]] = {
     SCHOOLS_MATCHED: ("Every school of the vendor is matched with one of the roster.", False),
 }
 """What is checked of pulled sources beside what is of uploads."""
+OF_POLLS: Mapping[str, tuple[str, bool]] = {
+    POLLS_USABLE: ("Everything that the polls of the day wrote down could be loaded.", True),
+    MATCHED: ("At least half of the students asked about are in the roster.", False),
+    NO_FAILED_ENROLLMENTS: (
+        "The vendor told of no course enrollment that failed when a test became final.",
+        False,
+    ),
+    NOTHING_STALE: ("No test was given up on this day, because it never became final.", False),
+    UNDERSTOOD: ("Every answer was understood; what is not understood is quarantined.", False),
+}
+"""What is checked of polled sources."""
 NOT_OF_UPLOADS = (REFERENCES,)
 """Results name students, who are found when the marts are filled."""
 
@@ -98,6 +114,8 @@ def specs(source: Source, partitions: dg.PartitionsDefinition[str]) -> list[dg.A
 
 
 def _of_landing(source: Source) -> Mapping[str, tuple[str, bool]]:
+    if source.is_polled:
+        return OF_POLLS
     if source.is_pulled:
         return {**OF_UPLOADS, **OF_PULLS}
     return OF_UPLOADS if source.holds_results else OF_LANDING
@@ -123,16 +141,16 @@ def matched(source: Source, key: str, report: SyncReport) -> dg.AssetCheckEvalua
 def usable(
     source: Source, key: str, uploads: int, refused: Sequence[str]
 ) -> dg.AssetCheckEvaluation:
-    """Whether all uploads that were loaded now could be used; `refused` says of each why not."""
+    """Whether all deliveries that were loaded now could be used; `refused` says of each why not."""
     words = "\n".join(refused) or f"{uploads:,} could be used"
     return _landing_check(
         source,
         key,
-        USABLE,
+        POLLS_USABLE if source.is_polled else USABLE,
         not refused,
         words,
         dg.AssetCheckSeverity.ERROR,
-        _numbers({"uploads": uploads, "refused": len(refused)}),
+        _numbers({"polls" if source.is_polled else "uploads": uploads, "refused": len(refused)}),
     )
 
 
@@ -164,6 +182,43 @@ def schools_matched(
     )
 
 
+def of_polls(source: Source, key: str, told: PollDay) -> Iterator[dg.AssetCheckEvaluation]:
+    """What a person should look at of the day's polls; counts alone, who it is stands in the
+    tables."""
+    table = f"`{source.schema}.current_assignments`"
+    enrollments = {"failed": told.enrollments_failed, "possible": told.enrollments_possible}
+    words = f"{told.enrollments_possible:,} possible, {told.enrollments_failed:,} failed"
+    yield _landing_check(
+        source,
+        key,
+        NO_FAILED_ENROLLMENTS,
+        not told.enrollments_failed,
+        f"course enrollments: {words}"
+        + ("; the course has to be arranged by hand" if told.enrollments_failed else ""),
+        metadata=_numbers(enrollments),
+    )
+    yield _landing_check(
+        source,
+        key,
+        NOTHING_STALE,
+        not told.stale,
+        f"{told.stale:,} were given up; {table} has them as stale"
+        if told.stale
+        else "none was given up",
+        metadata=_numbers({"stale": told.stale}),
+    )
+    yield _landing_check(
+        source,
+        key,
+        UNDERSTOOD,
+        not told.quarantined,
+        f"{told.quarantined:,} are quarantined; {table} says why"
+        if told.quarantined
+        else "all were understood",
+        metadata=_numbers({"quarantined": told.quarantined, "refused": told.refused}),
+    )
+
+
 def approved(source: Source, key: str, report: SyncReport) -> dg.AssetCheckEvaluation:
     """Whether the first sync of a district waits for a person, with the report to judge by."""
     if report.status != "awaiting_approval":
@@ -188,7 +243,7 @@ def _landing_check(
         severity=severity,
         description=description,
         metadata=metadata or {},
-        blocking={**OF_LANDING, **OF_UPLOADS, **OF_PULLS}[name][1],
+        blocking={**OF_LANDING, **OF_UPLOADS, **OF_PULLS, **OF_POLLS}[name][1],
         partition=key,
     )
 

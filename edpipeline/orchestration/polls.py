@@ -1,18 +1,41 @@
-"""Sources that are polled, in Dagster: their assets."""
+"""Sources that are polled, in Dagster: their assets, and the schedule that asks.
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import date
+A run asks about every student and test of one district that is due, lands and loads the answers in
+chunks, and logs one line for each. It shows them as one delivery: the sums of its chunks stand at
+one materialization of each table, because a person looks at a run, not at fifty of its parts.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, date, datetime
+from typing import Any
 
 import dagster as dg
 
 from edpipeline import uploading
-from edpipeline.errors import NotFound
+from edpipeline.districts import is_polled
+from edpipeline.errors import BadDelivery, EdpipelineError, NotFound, Permanent, Transient
 from edpipeline.landing import drop as landing
+from edpipeline.landing.drop import Delivery
+from edpipeline.loading.report import COUNTED, LOADED, FileReport, MatchRate, SyncReport
 from edpipeline.model import Source
-from edpipeline.orchestration.assets import Run, declared, refuse
-from edpipeline.orchestration.partitions import decided
-from edpipeline.orchestration.steps import Event, OpenPipeline
+from edpipeline.orchestration import checks
+from edpipeline.orchestration.alerts import alert
+from edpipeline.orchestration.assets import Run, declared
+from edpipeline.orchestration.partitions import DISTRICTS, day_and_district, decided, partition_key
+from edpipeline.orchestration.runs import job_name, limit_pools, poll_pool, request
+from edpipeline.orchestration.schedules import PARTITION_TAG, UNFINISHED
+from edpipeline.orchestration.standing import poll_day
+from edpipeline.orchestration.steps import FAILURE_TAG, LASTING, Event, Job, OpenPipeline
+from edpipeline.orchestration.uploads import STUCK, now_in_utc
+from edpipeline.pipeline import Pipeline
+
+EVERY_FIVE_MINUTES = "*/5 * * * *"
+"""What is due is asked for at most so much later. A tick asks the warehouse alone."""
+SCHEDULED, BY_HAND = "schedule", "dagster"
+"""Who polled, as the table of calls has it."""
+
+Loaded = tuple[SyncReport, Delivery]
 
 
 @decided()
@@ -28,21 +51,245 @@ def poll_assets(
     return poll
 
 
-def poll_pool(source: Source) -> str:
-    """The pool that polls of a source hold."""
-    return source.name
-
-
 @dataclass(frozen=True)
 class _PollRun(Run):
-    """A run that loads what was polled."""
+    """A run that asks what became of tests, or loads again what it came to on a day before."""
+
+    def _settled_before(self) -> dict[str, SyncReport]:
+        """Nothing: a chunk that an earlier attempt has loaded does not settle the day. What it
+        asked about is not due any more, so asking again goes on where it was."""
+        return {}
 
     def sync(self, key: str, district_id: str, day: date) -> Iterator[Event]:
-        """Load what landed of the day."""
+        """Poll, where the day is today and the district polls; else load what landed."""
+        now, name = now_in_utc(), self.source.name
+        is_today = self.pipeline.delivery_day(district_id, now, name) == day
+        if is_today and is_polled(self.pipeline.district(district_id), name):
+            yield from self._poll(key, district_id, now)
+        else:
+            yield from self._load_again(key, district_id, day)
+
+    def _poll(self, key: str, district_id: str, now: datetime) -> Iterator[Event]:
+        from edpipeline import polling
+
+        loaded: list[Loaded] = []
+        trouble, counts = None, {}
+        by = SCHEDULED if "dagster/schedule_name" in self.context.run.tags else BY_HAND
+        try:
+            poll = polling.poll_and_load(
+                self.pipeline,
+                district_id,
+                self.source,
+                now,
+                by,
+                self.context.log.info,
+                lambda report, delivery: loaded.append((report, delivery)),
+            )
+            counts = numbers(poll)
+        except EdpipelineError as error:
+            trouble = error
+        if loaded:
+            yield self._answered([delivery for _, delivery in loaded], counts)
+        elif trouble is None:
+            yield dg.AssetObservation(
+                checks.landing_key(self.source),
+                description="nothing was due, or nothing new came",
+                partition=partition_key(district_id, day_and_district(key)[0]),
+                metadata=counts,
+            )
+        # What was loaded before the trouble counts, and is shown.
+        yield from self._shown(key, [report for report, _ in loaded])
+        if trouble is not None:
+            raise trouble
+
+    def _load_again(self, key: str, district_id: str, day: date) -> Iterator[Event]:
         landed = landing.deliveries(self.pipeline.store, district_id, self.source.name, day, day)
         if not landed:
             raise NotFound("nothing was polled on this day")
-        for report in uploading.load(self.pipeline, landed[-1]):
+        reports = uploading.load(self.pipeline, landed[-1])
+        yield from self._shown(key, reports)
+
+    def _answered(
+        self, deliveries: Sequence[Delivery], counts: Mapping[str, int]
+    ) -> dg.AssetMaterialization:
+        event = self.landed(deliveries[-1], "polled")
+        files = [file for delivery in deliveries for file in delivery.drop.files]
+        sums = {
+            "deliveries": len(deliveries),
+            "files": len(files),
+            "bytes": sum(file.size for file in files),
+        }
+        return event.with_metadata({**event.metadata, **sums, **counts})
+
+    def _shown(self, key: str, reports: Sequence[SyncReport]) -> Iterator[Event]:
+        """What a run loaded, as one report; after it each delivery that could not be used.
+
+        Raises BadDelivery where there is one.
+        """
+        refused = [report for report in reports if not is_usable(report)]
+        usable = summed([report for report in reports if is_usable(report)])
+        for report in filter(None, (usable, *refused)):
             yield self.became(report)
             yield from self.of_tables(key, report)
-            refuse(report)
+        if usable is not None:
+            yield checks.matched(self.source, key, usable)
+        why = [f"drop {report.drop_id}: {alert(report)}" for report in refused]
+        if reports:
+            yield checks.usable(self.source, key, len(reports), why)
+        day, district_id = day_and_district(key)
+        told = poll_day(self.pipeline, self.source, district_id, day)
+        yield from checks.of_polls(self.source, key, told)
+        if why:
+            raise BadDelivery("\n".join(why))
+
+
+def numbers(poll: Any) -> dict[str, int]:
+    """The counts of a poll by their names in words, for metadata that is drawn over time."""
+    counts = asdict(replace(poll, reports=()))
+    return {
+        name.replace("_", " "): count for name, count in counts.items() if isinstance(count, int)
+    }
+
+
+def is_usable(report: SyncReport) -> bool:
+    """Whether every file of a delivery was loaded."""
+    return report.applied and all(file.status != "kept" for file in report.files)
+
+
+def summed(reports: Sequence[SyncReport]) -> SyncReport | None:
+    """Reports of one district's day as one, with the sums of its files; None of none."""
+    if not reports:
+        return None
+    files: dict[str, FileReport] = {}
+    rates: dict[str, MatchRate] = {}
+    for report in reports:
+        for file in report.files:
+            files[file.table_name] = _plus(file, files.get(file.table_name))
+        for rate in report.match_rates:
+            rates[rate.field] = rate.plus(rates.get(rate.field))
+    last, errors = reports[-1], [each for each in reports if each.status != "loaded"]
+    return replace(
+        last,
+        status=(errors or [last])[-1].status,
+        message="\n".join(dict.fromkeys(each.message for each in errors if each.message)),
+        started_at=reports[0].started_at,
+        files=tuple(files.values()),
+        match_rates=tuple(rates.values()),
+    )
+
+
+def _plus(file: FileReport, other: FileReport | None) -> FileReport:
+    if other is None:
+        return file
+    return replace(
+        file,
+        status="loaded",
+        rejected_by_code=_added(other.rejected_by_code, file.rejected_by_code),
+        warnings_by_code=_added(other.warnings_by_code, file.warnings_by_code),
+        **{name: getattr(file, name) + getattr(other, name) for name in COUNTED},
+    )
+
+
+def _added(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    return {code: one.get(code, 0) + other.get(code, 0) for code in {**one, **other}}
+
+
+def poll_schedule(source: Source, job: Job, open_pipeline: OpenPipeline) -> dg.ScheduleDefinition:
+    """The schedule that asks about what is due."""
+
+    @dg.schedule(
+        name=f"{source.name}_polls",
+        description=(
+            "Asks for one run for each district of which any test is due, unless one is under way."
+            " After a run that a person has to see to, such as a refused sign-in, a district is"
+            " left alone until the next day, or until its poll has succeeded by command."
+        ),
+        cron_schedule=EVERY_FIVE_MINUTES,
+        execution_timezone="UTC",
+        job=job,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )
+    def polls(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
+        pipeline, now = open_pipeline(), context.scheduled_execution_time
+        limit_pools(context.instance, pipeline.settings)
+        return _Tick(context.instance, source, pipeline, now).result()
+
+    return polls
+
+
+@dataclass(frozen=True)
+class _Tick:
+    """One tick of the schedule."""
+
+    instance: dg.DagsterInstance
+    source: Source
+    pipeline: Pipeline
+    now: datetime
+    troubles: list[EdpipelineError] = field(default_factory=list)
+    """What kept this tick from judging a district."""
+
+    def result(self) -> list[dg.RunRequest] | dg.SkipReason:
+        """Requests, or why there are none. Trouble with one district does not hold back others;
+        where nothing is to be asked for, it is raised."""
+        name, running = self.source.name, self._running()
+        polled = [each.id for each in self.pipeline.districts.all if is_polled(each, name)]
+        due = [each for each in polled if each not in running and self._is_due(each)]
+        if due:
+            self.instance.add_dynamic_partitions(str(DISTRICTS.name), due)
+            return [self._request(each) for each in due]
+        if self.troubles:
+            lasting = any(isinstance(trouble, Permanent) for trouble in self.troubles)
+            said = "; ".join(dict.fromkeys(map(str, self.troubles)))
+            raise Permanent(said) if lasting else Transient(said)
+        return dg.SkipReason("nothing is due" if polled else "no district polls")
+
+    def _request(self, district_id: str) -> dg.RunRequest:
+        return request(self.source, district_id, self._day(district_id), f"due {self.now:%H:%M}")
+
+    def _day(self, district_id: str) -> date:
+        return self.pipeline.delivery_day(district_id, self.now, self.source.name)
+
+    def _running(self) -> set[str]:
+        """Districts that a run which has not ended yet polls, be it of yesterday."""
+        filters = dg.RunsFilter(
+            job_name=job_name(self.source),
+            statuses=list(UNFINISHED),
+            created_after=self.now - STUCK,
+        )
+        keys = [run.tags.get(PARTITION_TAG, "") for run in self.instance.get_runs(filters)]
+        return {day_and_district(key)[1] for key in keys if key}
+
+    def _is_due(self, district_id: str) -> bool:
+        from edpipeline import polling
+
+        try:
+            return not self._waits_for_a_person(district_id) and polling.is_due(
+                self.pipeline, district_id, self.source, self.now
+            )
+        except EdpipelineError as error:
+            self.troubles.append(type(error)(f"{district_id}: {error}"))
+            return False
+
+    def _waits_for_a_person(self, district_id: str) -> bool:
+        """Whether the day's last run failed for a lasting reason, and no poll has come to an end
+        since: the history has none. A run that failed for a reason that may pass, or was killed,
+        is asked for again by the next tick that finds anything due."""
+        key = str(partition_key(district_id, self._day(district_id)))
+        filters = dg.RunsFilter(job_name=job_name(self.source), tags={PARTITION_TAG: key})
+        for record in self.instance.get_run_records(filters, limit=1):
+            if record.dagster_run.tags.get(FAILURE_TAG) == LASTING:
+                ended = datetime.fromtimestamp(record.end_time or 0, UTC)
+                return not self._has_succeeded_since(district_id, ended)
+        return False
+
+    def _has_succeeded_since(self, district_id: str, since: datetime) -> bool:
+        statuses = ", ".join(f"'{status}'" for status in LOADED)
+        with self.pipeline.warehouse.transaction() as session:
+            found = session.value(
+                "select count(*) from ops.sync_history where district_id = $district"
+                f" and source = $source and completed_at > $since and status in ({statuses})",
+                district=district_id,
+                source=self.source.name,
+                since=since.replace(tzinfo=None),
+            )
+        return bool(found)

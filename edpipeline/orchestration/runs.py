@@ -13,10 +13,12 @@ from edpipeline.orchestration.checks import landing_key, table_key
 from edpipeline.orchestration.partitions import DISTRICTS, partition_key
 from edpipeline.orchestration.steps import WAREHOUSE_POOL, Job
 from edpipeline.settings import Settings
+from edpipeline.sources import ALL
 
 MARTS_JOB = "marts_refill"
 WRITERS_ON_DUCKDB = 1
 WRITERS_ON_POSTGRES = 4
+POLLS_OF_A_VENDOR = 1
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,19 @@ def request(
         partition_key=key,
         run_config=dg.RunConfig(ops={source.name: config}),
     )
+
+
+def poll_pool(source: Source) -> str:
+    """The pool that polls of a source hold, and not that of the warehouse.
+
+    A poll asks a vendor for minutes, and writes for a moment after every few hundred answers.
+    Holding the warehouse's pool, it would keep every roster and upload waiting for all that time.
+    The pool is not what makes writing safe: each load takes the warehouse's own lock (a file beside
+    DuckDB's, or the district's in PostgreSQL) for its one transaction, and waits for it as long as
+    EDPIPELINE_LOCK_SECONDS, as commands in a terminal do, which know no pool. What still is not
+    written by then fails as `Busy`, which may pass: a poll goes on later where it was.
+    """
+    return source.name
 
 
 def job_name(source: Source) -> str:
@@ -74,17 +89,19 @@ def marts_job(assets: dg.AssetsDefinition) -> Job:
     )
 
 
-def limit_pool(instance: dg.DagsterInstance, settings: Settings) -> None:
-    """Set how many steps may write at once, where nobody has set it: one on DuckDB.
+def limit_pools(instance: dg.DagsterInstance, settings: Settings) -> None:
+    """Set how many steps may write at once, where nobody has set it: one on DuckDB; and that a
+    vendor is polled for one district at a time.
 
     Dagster takes the limit of a pool from its instance, never from code, and a default limit for
     all pools breaks on PostgreSQL (dagster#33552). An operator's own number is left alone.
     """
+    on_duckdb = settings.warehouse.get_secret_value().startswith("duckdb:")
+    slots = {WAREHOUSE_POOL: WRITERS_ON_DUCKDB if on_duckdb else WRITERS_ON_POSTGRES}
+    slots |= {poll_pool(source): POLLS_OF_A_VENDOR for source in ALL if source.is_polled}
     storage = instance.event_log_storage
-    if WAREHOUSE_POOL not in storage.get_concurrency_keys():
-        on_duckdb = settings.warehouse.get_secret_value().startswith("duckdb:")
-        writers = WRITERS_ON_DUCKDB if on_duckdb else WRITERS_ON_POSTGRES
-        storage.set_concurrency_slots(WAREHOUSE_POOL, writers)
+    for pool in slots.keys() - storage.get_concurrency_keys():
+        storage.set_concurrency_slots(pool, slots[pool])
 
 
 @dataclass(frozen=True)
@@ -116,7 +133,7 @@ def sync_in_process(
     `definitions` are those of the installation. Every event is recorded in `instance`, as if its
     daemon had run it. Without `refill` the marts are left to whoever syncs next.
     """
-    limit_pool(instance, settings)
+    limit_pools(instance, settings)
     instance.add_dynamic_partitions(str(DISTRICTS.name), [district_id])
 
     def run(job: str, key: str) -> dg.ExecuteInProcessResult:

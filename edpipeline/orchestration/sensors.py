@@ -21,7 +21,7 @@ from edpipeline.landing.stability import LookSettings, RemoteFile, Verdict, file
 from edpipeline.model import Source
 from edpipeline.orchestration.memory import Memory, read_cursor, write_cursor
 from edpipeline.orchestration.partitions import DISTRICTS
-from edpipeline.orchestration.runs import Asked, limit_pool, request
+from edpipeline.orchestration.runs import Asked, limit_pools, request
 from edpipeline.orchestration.standing import DONE, InUse, districts_in_use, statuses
 from edpipeline.orchestration.steps import Job, OpenPipeline
 from edpipeline.pipeline import Pipeline, describe
@@ -90,7 +90,7 @@ class _Tick:
         nothing else to report: the other districts' deliveries come first, and the next tick
         raises.
         """
-        limit_pool(self.context.instance, self.pipeline.settings)
+        limit_pools(self.context.instance, self.pipeline.settings)
         in_use = districts_in_use(self.pipeline, self.source)
         before = read_cursor(self.context.cursor)
         visits = self._visits(self._due(in_use, before), before)

@@ -36,6 +36,38 @@ def districts_in_use(pipeline: Pipeline, source: Source) -> list[InUse]:
     return [InUse(name, use) for name, use in found if use is not None and use.enabled]
 
 
+@dataclass(frozen=True)
+class PollDay:
+    """What became of tests on a delivery day, by the polls of a source: counts."""
+
+    stale: int
+    """Given up for their age."""
+    quarantined: int
+    refused: int
+    """Not external tests; they are left alone."""
+    enrollments_failed: int
+    enrollments_possible: int
+    """The vendor stored results that we asked for, which may have enrolled the student."""
+
+
+def poll_day(pipeline: Pipeline, source: Source, district_id: str, day: date) -> PollDay:
+    """The counts of one district's day; of a day that is over as it was at its end."""
+    of_day = "district_id = $district and valid_from = $day"
+    with pipeline.warehouse.transaction() as session:
+        found = session.rows(
+            "select count(*) filter (where state = 'stale'),"
+            " count(*) filter (where state = 'quarantined'),"
+            " count(*) filter (where state = 'refused'),"
+            f" (select count(*) from {source.schema}.results where {of_day} and enrollment_failed),"
+            f" (select count(*) from {source.schema}.import_calls where {of_day}"
+            " and enrollment = 'possible')"
+            f" from {source.schema}.assignments where {of_day}",
+            district=district_id,
+            day=day,
+        )
+    return PollDay(*found[0])
+
+
 def statuses(
     pipeline: Pipeline, source: Source, first: date
 ) -> Mapping[tuple[str, date], frozenset[str]]:

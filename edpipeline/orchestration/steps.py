@@ -33,6 +33,8 @@ WAREHOUSE_POOL = "warehouse"
 FAILURE_TAG = "edpipeline/failure"
 TRANSIENT = "transient"
 """Value of `FAILURE_TAG` on runs that failed for a reason that may pass by itself."""
+LASTING = "lasting"
+"""The same where a person has to act. A run that was killed has neither."""
 RETRY_SECONDS = (30, 60, 120)
 """Waits before a step is tried again."""
 
@@ -59,11 +61,13 @@ def each_partition(
         context.log.warning(str(troubles[-1]))
     if not troubles:
         return
-    if any(trouble.may_pass for trouble in troubles):
+    may_pass = any(trouble.may_pass for trouble in troubles)
+    if may_pass:
         attempt = attempts_before(context)
         if attempt < len(RETRY_SECONDS):
             raise dg.RetryRequested(len(RETRY_SECONDS), RETRY_SECONDS[attempt])
-        context.instance.add_run_tags(context.run.run_id, {FAILURE_TAG: TRANSIENT})
+    kind = {FAILURE_TAG: TRANSIENT if may_pass else LASTING}
+    context.instance.add_run_tags(context.run.run_id, kind)
     raise dg.Failure(summary(troubles, len(keys)), allow_retries=False)
 
 

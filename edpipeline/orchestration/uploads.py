@@ -32,7 +32,7 @@ from edpipeline.orchestration.partitions import (
     decided,
     partition_key,
 )
-from edpipeline.orchestration.runs import Asked, job_name, limit_pool, request
+from edpipeline.orchestration.runs import Asked, job_name, limit_pools, request
 from edpipeline.orchestration.schedules import PARTITION_TAG, UNFINISHED
 from edpipeline.orchestration.steps import Event, Job, OpenPipeline
 from edpipeline.validation.codes import CODES
@@ -204,7 +204,7 @@ def inbox_sensor(
     )
     def uploads(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         pipeline, now = open_pipeline(), clock()
-        limit_pool(context.instance, pipeline.settings)
+        limit_pools(context.instance, pipeline.settings)
         found = uploading.waiting(pipeline, now, still, source.name)
         ready: dict[str, list[Upload]] = {}
         for one in found:

@@ -122,7 +122,7 @@ def test_a_refused_delivery_fails_the_run_with_the_reports_message(at_work: Inst
     layout = checks(result)["roster/users/layout"]
     assert (layout.passed, layout.blocking) == (False, True)
     assert str(layout.description).startswith("users.csv lacks columns")
-    assert FAILURE_TAG not in tags_of(at_work, result)
+    assert tags_of(at_work, result)[FAILURE_TAG] == "lasting"
     assert not [event for event in result.all_events if event.is_step_up_for_retry]
     current = at_work.rows(
         "select count(*) from roster.current_users where district_id = $d", d=district
@@ -294,7 +294,7 @@ def test_a_day_of_which_nothing_landed_fails_and_says_so(at_work: Installation) 
     district = at_work.new_district()
     result = at_work.run(district, DAY, Asked())
     assert "nothing has landed for this day" in failure(result)
-    assert FAILURE_TAG not in tags_of(at_work, result)
+    assert tags_of(at_work, result)[FAILURE_TAG] == "lasting"
 
 
 def test_by_hand_todays_files_are_looked_at_twice_and_the_marts_follow(
