@@ -80,6 +80,7 @@ class TableLoad:
         self.parameters = {"district": district_id, "day": day, "drop_id": drop_id}
         self.findings = Findings(checked)
         self.has_rows = False
+        self.has_staged = False
         self.counts = Counts(
             read=checked.read,
             duplicate=checked.duplicates + checked.repeats,
@@ -90,6 +91,13 @@ class TableLoad:
             self.counts.warnings["duplicate_row"] += checked.repeats
         self.removals = 0
         """Rows that this delivery takes away: no longer there, or marked as deleted."""
+        self.excluded = 0
+        self.met = 0
+        self.orphans = 0
+        self.gone = 0
+        self.left_behind = 0
+        self.doubtful = 0
+        """Rows of the relations of that name, which need no look where there are none."""
 
     def sql(self, text: str) -> str:
         """Fill in the names of this table's relations."""
@@ -117,11 +125,13 @@ class TableLoad:
         """Stage the accepted rows and find what meets, what left, and what contradicts."""
         self._make_temporary_tables()
         kinds = {c.name: c.sql_type for c in self.table.stored_columns}
-        self.session.stage(self.sql("{staged}"), self.checked.accepted_files(), STAGED | kinds)
+        accepted = self.checked.accepted_files()
+        self.has_staged = bool(accepted)
+        self.session.stage(self.sql("{staged}"), accepted, STAGED | kinds)
         excluded = self.checked.spool / "excluded.parquet"
-        name = self.sql("excluded_{staged}")
-        self.session.stage(name, [excluded] if excluded.exists() else [], {"line": "bigint"})
-        self.run("insert into {out} select line from excluded_{staged}")
+        if excluded.exists():
+            self.session.stage(self.sql("excluded_{staged}"), [excluded], {"line": "bigint"})
+            self.excluded = self.run("insert into {out} select line from excluded_{staged}")
         self.has_rows = bool(
             self.session.rows(
                 self.sql("select 1 from {table} t where {open} limit 1"), **self.parameters
@@ -129,19 +139,24 @@ class TableLoad:
         )
         if self.has_rows:
             self._stage_known()
-            self._find_met()
+            if self.has_staged:
+                self._find_met()
             self._settle_contradicted()
             self._settle_twice()
             self._find_gone()
-            self.removals = self.value("select count(*) from {gone} where was_active") + self.value(
-                "select count(*) from {met} where deletes"
-            )
+            if self.gone:
+                self.removals += self.value("select count(*) from {gone} where was_active")
+            if self.met and self._has_status():
+                self.removals += self.value("select count(*) from {met} where deletes")
 
     def _make_temporary_tables(self) -> None:
         for name, columns in TEMPORARY.items():
-            relation = "{" + name + "}"
-            self.run(f"create temp table if not exists {relation} ({columns})")
-            self.run(f"delete from {relation}")
+            relation = self.sql("{" + name + "}")
+            if relation in self.session.made:
+                self.run(f"delete from {relation}")
+            else:
+                self.run(f"create temp table {relation} ({columns})")
+                self.session.made.add(relation)
 
     def _stage_known(self) -> None:
         """Known rows that are not in today's file, and keys of rejected rows."""
@@ -152,7 +167,8 @@ class TableLoad:
 
     def _stage_frame(self, name: str, frame: pl.DataFrame, kinds: dict[str, str]) -> None:
         path = self.checked.spool / f"{self.sql(name)}.parquet"
-        frame.write_parquet(path)
+        if frame.height:
+            frame.write_parquet(path)
         self.session.stage(self.sql(name), [path] if frame.height else [], kinds)
 
     def _find_met(self) -> None:
@@ -164,7 +180,7 @@ class TableLoad:
         deletes = (
             "s.status = 'tobedeleted' and t.status <> 'tobedeleted'" if has_status else "false"
         )
-        self.run(
+        self.met = self.run(
             f"""insert into {{met}}
             select s.line, s.{{key}}, ({differs}) as differs, ({deletes}) as deletes,
                 not t.warned and not exists (
@@ -176,6 +192,8 @@ class TableLoad:
 
     def _settle_twice(self) -> None:
         """Keys that stand in the file once unchanged and once in other words."""
+        if not self.met:
+            return
         rows = self.session.frame(
             self.sql("select line, {key} as record_id, differs, old_hash from {met} where twice"),
             **self.parameters,
@@ -198,6 +216,8 @@ class TableLoad:
     def _settle_contradicted(self) -> None:
         """Keys that stand once unchanged, and several times in other words that contradict each
         other: those were taken out by the pass, and the unchanged one goes with them."""
+        if not self.excluded:
+            return
         rows = self.session.frame(
             self.sql(
                 """select distinct t.{key} as record_id, t.row_hash
@@ -219,7 +239,7 @@ class TableLoad:
         if self.mode == "delta":
             return
         active = "t.status <> 'tobedeleted'" if self._has_status() else "true"
-        self.run(
+        self.gone = self.run(
             f"""insert into {{gone}}
             select t.{{key}}, {active} as was_active from {{table}} t
             where {{open}}
@@ -228,9 +248,9 @@ class TableLoad:
                 and not exists (select 1 from {{spoiled}} r where r.record_id = t.{{key}})
                 {self._within_snapshot()}"""
         )
-        if self.table.derived_key:
+        if self.gone and self.table.derived_key:
             # Of a built key only the beginning may be known; it protects all that begin so.
-            self.run(
+            self.gone -= self.run(
                 """delete from {gone} as g where exists (
                     select 1 from {spoiled} r where starts_with(g.{key}, r.record_id || ':'))"""
             )
@@ -267,17 +287,17 @@ class TableLoad:
                 "insert into {held} select line from {met}"
                 " where deletes and not twice and line not in (select line from {out})"
             )
-        if self.has_rows:
+        if self.met:
             self.counts.changed = self.close(
                 f"""t.{{key}} in (select {{key}} from {{met}}
                     where differs and not twice{held} and line not in (select line from {{out}}))"""
             )
-        inserted = self._insert()
+        inserted = self._insert() if self.has_staged else 0
         self.counts.added = inserted - self.counts.changed
         refreshed = self._refresh()
-        kept = self.value("select count(*) from {held}")
+        kept = self.value("select count(*) from {held}") if hold_removals else 0
         self.counts.unchanged = self.checked.recognised + refreshed + kept
-        if not hold_removals and self.has_rows:
+        if not hold_removals and self.gone:
             self.counts.removed = self.close("t.{key} in (select {key} from {gone})")
         self.counts.held = self.removals if hold_removals else 0
 
@@ -303,7 +323,7 @@ class TableLoad:
 
     def _refresh(self) -> int:
         """Rows of the same value in other words keep their version; the text is remembered."""
-        if not self.has_rows:
+        if not self.met:
             return 0
         return self.run(
             """update {table} as t set row_hash = s.row_hash, warned = s.warned
@@ -314,7 +334,7 @@ class TableLoad:
 
     def mark_doubtful(self) -> None:
         """Rows with unresolved references are not taken as known next time."""
-        if self.value("select count(*) from {doubtful}"):
+        if self.doubtful:
             self.run(
                 """update {table} as t set warned = true
                 where {open} and t.drop_id = $drop_id and t.valid_from = $day

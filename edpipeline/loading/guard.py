@@ -36,7 +36,7 @@ class Breach:
 
 def breaches(load: TableLoad, options: LoadOptions) -> list[Breach]:
     """The groups of one table that would lose more than the district's limit."""
-    if not load.removals and not load.value("select count(*) from {left_behind}"):
+    if not load.removals and not load.left_behind:
         return []
     groups = [("'(all)'", "(all)")]
     if load.table.people:

@@ -213,14 +213,14 @@ def _insert_finding(
     )
 
 
-def synced_days(session: Session, district_id: str, source: str, after: date) -> set[date]:
-    """Later delivery days that have been synced before."""
+def synced_days(session: Session, district_id: str, source: str, first: date) -> set[date]:
+    """Delivery days from that one on that have been synced before."""
     rows = session.rows(
         "select distinct delivery_day from ops.sync_history where district_id = $district"
-        " and source = $source and delivery_day > $after and drop_id is not null",
+        " and source = $source and delivery_day >= $first and drop_id is not null",
         district=district_id,
         source=source,
-        after=after,
+        first=first,
     )
     return {row[0] for row in rows}
 

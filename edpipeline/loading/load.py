@@ -92,7 +92,7 @@ def load(
     if not isinstance(request.source.arrives, FileDrop | Inbox) and not opened.files:
         outcome.status = "loaded"  # the vendor had nothing new
         return outcome
-    is_first = not _has_history(session, request)
+    is_first = not _has_history(session, request, opened.files)
     for number, of_round in enumerate(_rounds(opened.files) or [[]]):
         spools = scratch / f"round-{number}"
         files = [_checked(session, request, file, spools, progress) for file in of_round]
@@ -141,13 +141,17 @@ def _status(request: Request, outcome: Outcome, is_first: bool) -> str:
     return "loaded_with_errors" if troubled else "loaded"
 
 
-def _has_history(session: Session, request: Request) -> bool:
+def _has_history(session: Session, request: Request, files: Sequence[OpenedFile]) -> bool:
+    # The tables of this delivery first: where there is history, they mostly have some.
+    tables = dict.fromkeys(
+        table.full_name for table in (*(file.table for file in files), *request.source.tables)
+    )
     return any(
         session.rows(
-            f"select 1 from {table.full_name} where district_id = $district limit 1",
+            f"select 1 from {name} where district_id = $district limit 1",
             district=request.district_id,
         )
-        for table in request.source.tables
+        for name in tables
     )
 
 

@@ -32,7 +32,8 @@ class References:
         for column in _referring(load.table, required=True):
             if not self._can_check(load, column):
                 continue
-            self._find_orphans(load, column)
+            if not self._find_orphans(load, column):
+                continue
             if column.kind == "id_list":
                 missing = self._rows(load, "where total = missing")
                 partly = self._rows(load, "where total > missing")
@@ -46,8 +47,8 @@ class References:
         for column in _referring(load.table, required=False):
             if not self._can_check(load, column):
                 continue
-            self._find_orphans(load, column)
-            self._warn(load, column, self._rows(load, ""))
+            if self._find_orphans(load, column):
+                self._warn(load, column, self._rows(load, ""))
 
     def find_left_behind(self, loads: Sequence[TableLoad]) -> None:
         """Which rows could not stay if what is gone went, table by table in their order.
@@ -60,7 +61,9 @@ class References:
                 target = by_name.get(column.references.table if column.references else "")
                 if target is None or column.kind == "id_list":
                     continue
-                load.run(
+                if not target.gone and not target.left_behind:
+                    continue
+                load.left_behind += load.run(
                     f"""insert into {{left_behind}}
                     select t.{{key}}, t.row_hash from {{table}} t
                     where {{open}} and t.{column.name} in (
@@ -72,7 +75,7 @@ class References:
 
     def close_left_behind(self, load: TableLoad) -> None:
         """Close rows that hold only thanks to records that just left."""
-        if not load.value("select count(*) from {left_behind}"):
+        if not load.left_behind:
             return
         for column in _referring(load.table, required=True):
             if column.references is not None and column.kind != "id_list":
@@ -143,13 +146,18 @@ class References:
             load.checked.findings.append(FileFinding("unchecked_reference", text))
         return False
 
-    def _find_orphans(self, load: TableLoad, column: Column) -> None:
-        """Fill `orphans`: line, record_id, reference, total and missing items."""
-        load.run("delete from {orphans}")
+    def _find_orphans(self, load: TableLoad, column: Column) -> int:
+        """Fill `orphans`: line, record_id, reference, total and missing items; how many."""
+        if load.orphans:
+            load.run("delete from {orphans}")
+        load.orphans = self._insert_orphans(load, column) if load.has_staged else 0
+        return load.orphans
+
+    def _insert_orphans(self, load: TableLoad, column: Column) -> int:
         target = column.references.table if column.references else ""
         name = column.name
         if column.kind != "id_list":
-            load.run(
+            return load.run(
                 f"""insert into {{orphans}}
                 select s.line, s.{{key}} as record_id, s.{name} as reference, 1 as total,
                     1 as missing
@@ -157,8 +165,7 @@ class References:
                 where s.{name} is not null and s.line not in (select line from {{out}})
                     and not exists ({self._target(target, f"s.{name}")})"""
             )
-            return
-        load.run(
+        return load.run(
             f"""insert into {{orphans}}
             select line, record_id, min(reference) as reference, count(*) as total,
                 count(*) filter (where not found) as missing
@@ -214,7 +221,7 @@ class References:
             return
         load.findings.add("reference_unknown", rows.select("line", "record_id"), column.name)
         load.counts.warnings["reference_unknown"] += rows.height
-        load.run("insert into {doubtful} select line from {orphans}")
+        load.doubtful += load.run("insert into {doubtful} select line from {orphans}")
 
 
 def _referring(table: Table, required: bool) -> list[Column]:

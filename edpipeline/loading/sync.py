@@ -57,12 +57,13 @@ class Sync:
                 )
             self._mirror_decisions(session)
             synced = history.synced_days(session, self.district_id, self.source.name, day)
-            new = self._only_new(session, by_day[day]) if not synced else []
+            new = self._only_new(session, by_day[day]) if synced <= {day} else []
             if new:
                 for delivery in new:
                     sync_id = self._load_one(session, delivery, by_day[day], replay_of=None)
                 return history.report_of(session, sync_id)
-            rewind(session, self.source, self.district_id, day)
+            if synced:
+                rewind(session, self.source, self.district_id, day)
             sync_id = self._load_day(session, by_day[day], replay_of=None)
             for later in sorted(synced & set(by_day) - {day}):
                 self._load_day(session, by_day[later], replay_of=day)

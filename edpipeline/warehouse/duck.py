@@ -46,6 +46,7 @@ class DuckSession(Session):
     """One transaction on one DuckDB connection."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        super().__init__()
         self._connection = connection
 
     def run(self, sql: str, **parameters: Any) -> int:

@@ -25,6 +25,10 @@ Parameters = Mapping[str, Any]
 class Session(ABC):
     """One open transaction."""
 
+    def __init__(self) -> None:
+        self.made: set[str] = set()
+        """Temporary tables that whoever made them finds again."""
+
     @abstractmethod
     def run(self, sql: str, **parameters: Any) -> int:
         """Run one statement; the number of rows it changed (0 where that has no meaning)."""

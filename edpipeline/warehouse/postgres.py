@@ -48,6 +48,7 @@ class PostgresSession(Session):
     """One transaction on one PostgreSQL connection."""
 
     def __init__(self, connection: psycopg.Connection[tuple[Any, ...]], wait: float) -> None:
+        super().__init__()
         self._connection = connection
         self._wait = wait
 
