@@ -5,10 +5,15 @@
     POST /inject   a fault, or a list of faults: see faults.py
     POST /heal     no fault any more
     POST /unlock   the account at Scantron
+    POST /lesson   {"lesson": "CR-0001", "provider": "AlphaTest"}: see ExternalTests.lesson
+    POST /assign   {"student": "S101", "lesson": "CR-0001"}: see ExternalTests.assign
+    POST /vendor   {"student": "S101", "lesson": "CR-0001", "edulastic": {"grade": "GRADED"}} or
+                   {..., "mastery_track": {"scoreStatus": "exempt"}}: see ExternalTests.vendor
     POST /clock    {"advance_s": 3600} or {"now": "2026-11-01T00:00:00Z"}, or both
     GET  /calls    {"counts": {"star": {"GET /star/...": 3}}, "calls": [...]}, without secrets
     GET  /state    the clock, tokens, logins, records, faults to come, the servers' CPU seconds
     GET  /ids?listing=SR   the ids of the records listed now
+    GET  /pairs    PowerPath's pairs: see ExternalTests.told_pairs
 
 What cannot be is answered with 400 and `{"error": "..."}`.
 """
@@ -40,11 +45,15 @@ def control_app(office: Office) -> Starlette:
         "inject": inject,
         "heal": lambda given: office.heal(),
         "unlock": lambda given: office.unlock(),
+        "lesson": lambda given: office.tests.lesson(**given),
+        "assign": lambda given: office.assign(**given),
+        "vendor": lambda given: office.vendor(**given),
         "clock": lambda given: office.clock(**given),
     }
     looks: dict[str, Callable[[Request], Any]] = {
         "calls": lambda request: office.calls(),
         "state": lambda request: office.state(),
+        "pairs": lambda request: {"pairs": office.pairs()},
         "ids": lambda request: {"ids": office.ids(request.query_params.get("listing", ""))},
     }
     return Starlette(

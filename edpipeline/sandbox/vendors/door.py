@@ -12,13 +12,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from edpipeline.sandbox.vendors.faults import Fault
-from edpipeline.sandbox.vendors.office import Office
+from edpipeline.sandbox.vendors.office import POWERPATH, Office
 from edpipeline.sandbox.vendors.world import CANARY
 
 _SHOWN = frozenset(
     {"subject", "schoolYear", "modifiedSince", "schoolId", "locationId", "page", "pageSize"}
+    | {"offset", "limit", "sort", "orderBy", "fields", "status", "grade", "attempt"}
 )
 """The parameters whose values the log of calls shows."""
+_POWERPATH = ("powerpath", "ims", "oauth2")
+_PLACEMENT = "/powerpath/placement/"
 _COOKIE = (b"set-cookie", f"vendor_session={CANARY}cookie; Path=/; HttpOnly".encode())
 _LOGIN_PAGE = (
     b"<!DOCTYPE html><html><title>Sign in</title><body>Please sign in again. "
@@ -60,7 +63,10 @@ class Door:
 
     def _noted(self, scope: Scope, query: Mapping[str, str]) -> dict[str, Any]:
         path = scope["path"]
-        vendor = path.split("/")[1]
+        first = path.split("/")[1]
+        vendor = POWERPATH if first in _POWERPATH else first
+        # The id of a student stands in this path.
+        path = f"{_PLACEMENT}***" if path.startswith(_PLACEMENT) else path
         given = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
         call = {
             "at": self._office.shows(),
@@ -110,6 +116,8 @@ class Door:
             self._office.revoke(call["vendor"])
         if fault.delay_ms:
             await asyncio.sleep(fault.delay_ms / 1000)
+        if fault.acts_first:
+            await _asked(self._inside, scope, receive)
         if fault.hang_s:
             await _wait_for_hang_up(receive, fault.hang_s)
         if fault.drop_connection or fault.hang_s:

@@ -15,7 +15,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-RECORDS = ("records", "results", "schools")
+RECORDS = (
+    *("records", "results", "schools"),
+    *("testAssignments", "componentResources", "resources"),
+    *("assessmentLineItems", "assessmentResults"),
+)
 """Where a listing's answer has its records."""
 
 _RETYPE: dict[str, Callable[[Any], Any]] = {
@@ -66,6 +70,8 @@ class Fault:
     """Say nothing for so many real seconds, then hang up."""
     drop_connection: bool = False
     """Hang up at once."""
+    acts_first: bool = False
+    """Let the vendor do what it was asked, then go wrong: drop_connection, hang_s or status."""
     half_body: bool = False
     """Hang up in the middle of the body."""
     token_revoked: bool = False

@@ -1,4 +1,4 @@
-"""All state of the two vendors. Used by one thread only, that of the servers."""
+"""All state of the vendors. Used by one thread only, that of the servers."""
 
 import time
 from collections import Counter, deque
@@ -10,11 +10,13 @@ from typing import Any
 from edpipeline.sandbox.vendors import scantron_records, star_details, star_records
 from edpipeline.sandbox.vendors.faults import Fault
 from edpipeline.sandbox.vendors.people import District
+from edpipeline.sandbox.vendors.powerpath_tests import ExternalTests
 from edpipeline.sandbox.vendors.shelf import Asked, BulkShelf, Listed, Shelf
 from edpipeline.sandbox.vendors.world import CANARY, VendorWorld
 
 SCANTRON = "scantron"
 STAR = "star"
+POWERPATH = "powerpath"
 _CALLS_KEPT = 10_000
 LISTINGS = ("assessments", "standards", "skill-areas")
 """What STAR lists of a product."""
@@ -41,6 +43,10 @@ class Desk:
     bytes_sent: Counter[str] = field(default_factory=Counter)
     shelves: dict[str, Shelf] = field(default_factory=dict)
     """The listings with seeded changes, by product, or `scantron`."""
+    read_only: set[str] = field(default_factory=set)
+    """PowerPath's tokens that were asked for with the scope to read alone."""
+    tests: ExternalTests | None = None
+    """PowerPath's external tests, made when first asked for."""
     cpu_before: float = field(default_factory=time.thread_time)
 
 
@@ -75,6 +81,7 @@ class Office:
             self.desk.shelves.clear()
         if changed.start != self.world.start:
             self.desk.now = _milliseconds(changed.start)
+        self._tests_of(changed)
         self.world = changed
         for listing, changes in (records or {}).items():
             self._change(listing, changes)
@@ -90,6 +97,35 @@ class Office:
             names = {"school": "SchoolRenaissanceID", "year": "SchoolYear"}
             merged = shelf.merged(changes, now, key=key, subject=listing, **names)
         self.desk.shelves[listing] = merged
+
+    def _tests_of(self, world: VendorWorld) -> None:
+        """Other students or pairs are other tests; all else shows in their answers alone."""
+        names = ("powerpath_pairs", "powerpath_stage", "powerpath_odd_lessons")
+        changed = any(getattr(world, it) != getattr(self.world, it) for it in names)
+        if changed or _district(world) != _district(self.world):
+            self.desk.tests = ExternalTests(world, _district(world), self.desk.now)
+        elif self.desk.tests:
+            self.desk.tests.forget_answers()
+
+    @property
+    def tests(self) -> ExternalTests:
+        """PowerPath's external tests."""
+        if self.desk.tests is None:
+            start = _milliseconds(self.world.start)
+            self.desk.tests = ExternalTests(self.world, self.district, start)
+        return self.desk.tests
+
+    def assign(self, student: str, lesson: str, **how: Any) -> None:
+        """Assign a test; see ExternalTests.assign."""
+        self.tests.assign(student, lesson, self.desk.now, **how)
+
+    def vendor(self, student: str, lesson: str, **what: Any) -> None:
+        """Set what stands behind an attempt; see ExternalTests.vendor."""
+        self.tests.vendor(student, lesson, self.desk.now, **what)
+
+    def pairs(self) -> list[dict[str, Any]]:
+        """PowerPath's pairs; see ExternalTests.told_pairs."""
+        return self.tests.told_pairs()
 
     @property
     def district(self) -> District:
@@ -193,7 +229,7 @@ class Office:
                 "tokens_made": desk.tokens_made[vendor],
                 "bytes_sent": desk.bytes_sent[vendor],
             }
-            for vendor in (STAR, SCANTRON)
+            for vendor in (STAR, SCANTRON, POWERPATH)
         }
         return {
             "now": self.shows(),
@@ -213,6 +249,7 @@ class Office:
                 "locked": desk.locked,
                 "records": self.scantron().count(asked),
             },
+            POWERPATH: common[POWERPATH] | self.tests.state(),
         }
 
 

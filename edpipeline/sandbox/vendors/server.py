@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 from edpipeline.sandbox.vendors.control import control_app
 from edpipeline.sandbox.vendors.door import Door, Protocol
 from edpipeline.sandbox.vendors.office import SCANTRON, STAR, Office
+from edpipeline.sandbox.vendors.powerpath import PowerPath
 from edpipeline.sandbox.vendors.scantron import scantron_app
 from edpipeline.sandbox.vendors.star import star_app
 from edpipeline.sandbox.vendors.world import VendorWorld
@@ -54,6 +55,16 @@ class Vendors:
         return f"http://{HOST}:{self.port}/{SCANTRON}"
 
     @property
+    def powerpath_url(self) -> str:
+        """The base URL of PowerPath and OneRoster, without a slash at its end."""
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def powerpath_token_url(self) -> str:
+        """Where PowerPath's tokens are."""
+        return f"{self.powerpath_url}/oauth2/token"
+
+    @property
     def control_url(self) -> str:
         """The base URL of the control plane, without a slash at its end."""
         return f"http://{HOST}:{self.control_port}"
@@ -77,6 +88,28 @@ class Vendors:
     def unlock(self) -> None:
         """Unlock the account at Scantron, as its support does when asked."""
         self._ask(self._office.unlock)
+
+    def lesson(self, lesson: str, **changes: Any) -> None:
+        """Change a lesson of PowerPath's, or add one: `lesson("CR-0001", provider="AlphaTest")`.
+
+        The words are those of `powerpath_lessons.Lesson`. Raises ValueError for others.
+        """
+        self._ask(lambda: self._office.tests.lesson(lesson, **changes))
+
+    def assign(self, student: str, lesson: str, **how: Any) -> None:
+        """Assign an external test, anew after a final attempt; see ExternalTests.assign."""
+        self._ask(lambda: self._office.assign(student, lesson, **how))
+
+    def vendor(self, student: str, lesson: str, **what: Any) -> None:
+        """Set what stands behind an attempt: `vendor(s, l, edulastic={"grade": "GRADED"})`.
+
+        See ExternalTests.vendor. Raises ValueError for what cannot be.
+        """
+        self._ask(lambda: self._office.vendor(student, lesson, **what))
+
+    def pairs(self) -> list[dict[str, Any]]:
+        """PowerPath's pairs of student and lesson; see ExternalTests.told_pairs."""
+        return self._ask(self._office.pairs)
 
     def reset(self) -> None:
         """Everything as it was at the start: world, clock, records; no faults, tokens or calls."""
@@ -130,8 +163,10 @@ class Vendors:
         self._loop = asyncio.get_running_loop()
         # Again, on this thread, whose time counts as the servers'.
         self._office.reset()
+        powerpath = PowerPath(self._office)
         vendors = Starlette(
             routes=[
+                *(Mount(path, powerpath) for path in ("/powerpath", "/ims", "/oauth2")),
                 Mount(f"/{STAR}", star_app(self._office)),
                 Mount(f"/{SCANTRON}", scantron_app(self._office)),
             ]
@@ -187,7 +222,7 @@ def _config(app: ASGIApp) -> uvicorn.Config:
 def vendor_servers(
     world: VendorWorld | None = None, port: int = 0, control_port: int = 0
 ) -> Iterator[Vendors]:
-    """Serves both vendors on one port, the control plane on another, until the `with` ends.
+    """Serves the vendors on one port, the control plane on another, until the `with` ends.
 
     Port 0 takes a free one; without a world it is that of `VendorWorld()`. Raises OSError when a
     port is taken.

@@ -13,7 +13,7 @@ CANARY = "CANARY-"
 
 @dataclass(frozen=True)
 class VendorWorld:
-    """Both vendors at one moment.
+    """The vendors at one moment.
 
     The students are those of `Population(size, seed, night, change, school_year)`, so results
     match the roster that `write_roster` writes with the same arguments.
@@ -59,8 +59,28 @@ class VendorWorld:
     lock_after: int = 5
     """The account is locked by so many wrong logins in a row."""
 
+    powerpath_client_id: str = "edpipeline-powerpath"
+    powerpath_client_secret: str = field(default=f"{CANARY}powerpath-client-secret", repr=False)
+    powerpath_token_s: int = 3600
+    powerpath_may_write: bool = True
+    """Whether the client has the scope createput beside readonly; imports need it."""
+    powerpath_pairs: int = 60
+    """Pairs of student and lesson at the start, beside those of odd lessons; any number."""
+    powerpath_stage: str = "mixed"
+    """Where they stand: one of `powerpath_pairs.STAGES` for all, or mixed."""
+    powerpath_odd_lessons: bool = True
+    """Whether there are lessons of unknown providers and of types that are no external tests."""
+    powerpath_edition: str = "2025-12"
+    """Whose fields answers have: 2025-06, 2025-12 or 2026-07."""
+    powerpath_extras: bool = True
+    """Answers carry fields that no edition knows."""
+    powerpath_minimal: bool = False
+    """Answers leave out whatever is optional."""
+    powerpath_vendor_error: int = 500
+    """Status of an import that a provider makes fail."""
+
     def __post_init__(self) -> None:
-        for secret in ("star_client_secret", "scantron_password"):
+        for secret in ("star_client_secret", "scantron_password", "powerpath_client_secret"):
             if CANARY not in getattr(self, secret):
                 raise ValueError(f"{secret}: a secret of the sandbox contains {CANARY}")
         if self.now is not None and self.now.tzinfo is None:
