@@ -7,6 +7,7 @@ mapping of the same shape. Nothing here connects to anything: `landing/http.py` 
     base_url, title        where the vendor is, and what people call it
     auth                   how a token is got and shown
     listings               what is pulled page by page, and which fields of it may land
+    lookups                what is asked about one thing, and which fields of it may land
     calls                  single requests, such as an authorisation
     http                   time-outs, tries, limits
 
@@ -18,7 +19,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import (
@@ -32,10 +33,10 @@ from pydantic import (
 )
 
 from edpipeline.errors import BadConfiguration
+from edpipeline.filling import places_in
 from edpipeline.lined_yaml import parsed
 
 STRICT = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-PLACE = re.compile(r"\{([a-z0-9_]+)\}")
 PATH = re.compile(r"(?:/(?:[A-Za-z0-9_.~-]|\{[a-z0-9_]+\})+)+/?")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 LAYOUT = "layout"
@@ -79,7 +80,9 @@ def _fields(value: object) -> object:
 
 ApiPath = Annotated[str, AfterValidator(_path)]
 Fields = Annotated[Mapping[str, str], BeforeValidator(_fields)]
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
 Says = Mapping[int, str]
+NAMED = ("listings", "lookups", "calls")
 
 
 class Auth(BaseModel):
@@ -95,7 +98,9 @@ class Auth(BaseModel):
     style: Literal[
         "login_session", "oauth2_client_credentials", "basic_then_raw_jwt", "api_key_then_jwt"
     ]
-    path: ApiPath
+    path: ApiPath | Literal[""] = ""
+    url: BaseUrl = ""
+    """Where tokens are had when it is not a path below the base URL; exactly one of the two."""
     method: Literal["GET", "POST"] = "POST"
     send: Literal["basic", "body"] = "basic"
     """Where oauth2_client_credentials puts the id and the secret."""
@@ -118,6 +123,12 @@ class Auth(BaseModel):
     def _by_style(cls, data: Any) -> Any:
         return _with_defaults(data, AUTH_DEFAULTS)
 
+    @model_validator(mode="after")
+    def _is_somewhere(self) -> "Auth":
+        if bool(self.path) == bool(self.url):
+            raise ValueError("give either path, below the base URL, or url, a whole one")
+        return self
+
     @property
     def needs(self) -> frozenset[str]:
         """The names of the values without which nobody can sign in."""
@@ -126,7 +137,7 @@ class Auth(BaseModel):
             "basic_then_raw_jwt": ("username", "password"),
             "api_key_then_jwt": ("api_key",),
         }
-        return frozenset((*by_style.get(self.style, ()), *_places(*self.body.values())))
+        return frozenset((*by_style.get(self.style, ()), *places_in(*self.body.values())))
 
 
 class Paging(BaseModel):
@@ -168,6 +179,10 @@ class Child(BaseModel):
     """JSON path in the child: landed name; or a list of names that stay as they are."""
     carried: Fields = Field(default_factory=dict)
     """JSON path in the record around it: landed name in the child's file."""
+    present: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Landed name: names in the child. What lands is whether one of them has a value."""
+    withheld: tuple[str, ...] = ()
+    """Names that are known and never land, so that nobody is told of them."""
 
 
 class Listing(BaseModel):
@@ -194,8 +209,25 @@ class Listing(BaseModel):
     says: Says = Field(default_factory=dict)
 
 
+class Lookup(BaseModel):
+    """One question about one thing. `fields` is the allow-list, as in a listing."""
+
+    model_config = STRICT
+
+    name: str = ""
+    path: ApiPath
+    parameters: Mapping[str, str] = Field(default_factory=dict)
+    fields: Fields
+    children: Mapping[str, Child] = Field(default_factory=dict)
+    withheld: tuple[str, ...] = ()
+    """Names that are known and never land, so that nobody is told of them."""
+    writes: bool = False
+    """True where asking changes something over there: it is asked once, and not again by itself."""
+    says: Says = Field(default_factory=dict)
+
+
 class Call(BaseModel):
-    """One request that is no listing."""
+    """One request that is neither."""
 
     model_config = STRICT
 
@@ -238,9 +270,10 @@ class ApiSpec(BaseModel):
     model_config = STRICT
 
     title: str = "the API"
-    base_url: Annotated[str, AfterValidator(_base_url)] = ""
+    base_url: BaseUrl = ""
     auth: Auth
     listings: Mapping[str, Listing] = Field(default_factory=dict)
+    lookups: Mapping[str, Lookup] = Field(default_factory=dict)
     calls: Mapping[str, Call] = Field(default_factory=dict)
     http: Http = Http()
 
@@ -255,7 +288,7 @@ def read_api(
 
     `overrides` has the same shape and is laid over the file: mappings key by key, anything else
     instead of what the file says, and null takes a key away. It may add fields and parameters,
-    not listings or calls. `layouts` has, by listing, the fields of a listing that says
+    not listings, lookups or calls. `layouts` has, by listing, the fields of a listing that says
     `fields: layout`.
 
     Raises BadConfiguration, naming the key, for what is unknown, missing or of a wrong form.
@@ -263,7 +296,7 @@ def read_api(
     parsed(text, path, ApiSpec)
     plain = _resolved(yaml.load(text, Loader=yaml.BaseLoader), layouts or {}, path)
     over = _resolved(overrides or {}, layouts or {}, path)
-    for kind in ("listings", "calls"):
+    for kind in NAMED:
         unknown = sorted(set(over.get(kind) or {}) - set(plain.get(kind, {})))
         if unknown:
             known = ", ".join(plain.get(kind, {})) or "none"
@@ -271,7 +304,7 @@ def read_api(
                 f"what overrides {path}: {kind}.{unknown[0]}: unknown; known are: {known}"
             )
     merged = _merged(plain, over)
-    for kind in ("listings", "calls"):
+    for kind in NAMED:
         named = (merged.get(kind) or {}).items()
         merged[kind] = {name: {**one, "name": name} for name, one in named}
     try:
@@ -285,46 +318,9 @@ def read_api(
         raise BadConfiguration("\n".join(problems)) from None
 
 
-def filled_path(template: str, values: Mapping[str, str]) -> str:
-    """The path with its values quoted. Raises BadConfiguration for a value that is not given, or
-    that would make a step empty or one of dots; the message has the name, never the value."""
-    path = PLACE.sub(lambda place: quote(_value(place[1], values, template), safe=""), template)
-    for step, wanted in zip(path.split("/"), template.split("/"), strict=True):
-        if step in (".", "..") or (wanted and not step):
-            raise BadConfiguration(f"{template}: the value of {wanted} is empty or made of dots")
-    return path
-
-
-def filled_parameters(templates: Mapping[str, str], values: Mapping[str, str]) -> dict[str, str]:
-    """The parameters whose values are all given and not empty."""
-    return {
-        name: PLACE.sub(lambda place: values[place[1]], template)
-        for name, template in templates.items()
-        if all(values.get(place) for place in _places(template))
-    }
-
-
-def filled_body(templates: Mapping[str, str], values: Mapping[str, str]) -> dict[str, str]:
-    """The fields of a request. Raises BadConfiguration for a value that is not given."""
-    return {
-        name: PLACE.sub(lambda place: _value(place[1], values, "the request"), template)
-        for name, template in templates.items()
-    }
-
-
 def places(listing: Listing) -> frozenset[str]:
     """The names of the values that a listing takes."""
-    return frozenset(_places(listing.path, *listing.parameters.values()))
-
-
-def _value(name: str, values: Mapping[str, str], where: str) -> str:
-    if name not in values:
-        raise BadConfiguration(f"{where}: no value is given for {name}")
-    return values[name]
-
-
-def _places(*templates: str) -> list[str]:
-    return [name for template in templates for name in PLACE.findall(template)]
+    return frozenset(places_in(listing.path, *listing.parameters.values()))
 
 
 def _with_defaults(data: Any, defaults: Mapping[str, Mapping[str, str]]) -> Any:

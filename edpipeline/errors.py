@@ -6,7 +6,9 @@
     │   ├── BadCredentials       the other side refused us, or its host key is not the pinned one
     │   │   └── AccountLocked        the other side locked the account: nothing may try it again
     │   ├── BadDelivery          what arrived cannot be used as it is
-    │   └── NotFound             what was asked for by name does not exist
+    │   ├── NotFound             what was asked for by name does not exist
+    │   ├── Refused              the other side understood us, and will not do it
+    │   └── Garbled              what the other side answered is not what it should be
     └── Transient            trying again later may help
         ├── ConnectionLost       the other side went away or did not answer
         └── Busy                 another process holds what we need
@@ -18,6 +20,11 @@ files, lines, columns and codes, never a student's data and never a secret.
 
 class EdpipelineError(Exception):
     """Base of every error this product raises on purpose."""
+
+    status: int | None = None
+    """The HTTP status of the answer that it is about, where there was one."""
+    request_id: str = ""
+    """What the other side calls the request, where it said so; for its support."""
 
 
 class Permanent(EdpipelineError):
@@ -42,6 +49,14 @@ class BadDelivery(Permanent):
 
 class NotFound(Permanent):
     """What was asked for by name does not exist."""
+
+
+class Refused(Permanent):
+    """The other side understood us, and will not do it."""
+
+
+class Garbled(Permanent):
+    """What the other side answered is not what it should be."""
 
 
 class Transient(EdpipelineError):

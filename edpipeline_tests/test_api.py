@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from edpipeline.api import ApiSpec, filled_body, filled_parameters, filled_path, places, read_api
+from edpipeline.api import ApiSpec, places, read_api
 from edpipeline.errors import BadConfiguration
+from edpipeline.filling import filled_body, filled_parameters, filled_path
 
 SOURCES = Path(__file__).parents[1] / "edpipeline" / "sources"
 FILE = """
@@ -196,3 +197,31 @@ def test_the_api_of_scantron_lands_the_headers_of_its_layout() -> None:
     }
     assert set(results.fields.values()) == headers["scantron"]
     assert {*units.fields.values(), *units.carried.values()} == headers["scantron_units"]
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"path": None}, "give either path"),
+        ({"url": "https://login.example/token"}, "give either path"),
+        ({"path": None, "url": "http://login.example/token"}, "write an https:// URL"),
+        ({"path": None, "url": "https://login.example/token?key=1"}, "alone"),
+    ],
+)
+def test_tokens_are_had_at_one_place_alone(change: Mapping[str, Any], problem: str) -> None:
+    with pytest.raises(BadConfiguration, match=problem):
+        spec({"auth": change})
+
+
+def test_tokens_may_be_had_at_another_host() -> None:
+    url = "https://login.example/oauth2/token"
+    assert spec({"auth": {"path": None, "url": url}}).auth.url == url
+
+
+def test_a_lookup_is_overridden_key_by_key_and_none_is_invented() -> None:
+    text = FILE + "lookups:\n  one: {path: /v1/one, fields: {a: b, c: d}, writes: true}\n"
+    one = read_api(text, Path("a.yaml"), {"lookups": {"one": {"fields": {"c": None}}}}, LAYOUTS)
+    assert (one.lookups["one"].name, one.lookups["one"].writes) == ("one", True)
+    assert one.lookups["one"].fields == {"a": "b"}
+    with pytest.raises(BadConfiguration, match=r"lookups\.two: unknown; known are: one"):
+        read_api(text, Path("a.yaml"), {"lookups": {"two": {"path": "/v1/two"}}}, LAYOUTS)

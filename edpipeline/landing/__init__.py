@@ -16,6 +16,7 @@ vendor, a column or a table, or imports Dagster or a database. It hands on paths
     sftp.py      a pinned SFTP connection, its listing, whole files only
     stability.py when a set of files is complete and still: pure, over listings
     archive.py   zips, read with limits
-    http.py      Client: asks a vendor's API; tokens.py signs in, answers.py reads what comes
+    http.py      Client: asks a vendor's API; tokens.py signs in, answers.py reads what comes,
+                 session.py holds the connections, looked.py what is said of one thing
     pull.py      a listing of it into JSON lines; pages.py walks, redaction.py and flat.py redact
 """

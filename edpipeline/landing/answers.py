@@ -17,13 +17,16 @@ from edpipeline.errors import (
     BadCredentials,
     ConnectionLost,
     EdpipelineError,
+    Garbled,
     NotFound,
-    Permanent,
+    Refused,
     Transient,
 )
 
 TRANSIENT = frozenset({429, 500, 502, 503, 504})
 LOCKED = 423
+REQUEST_IDS = ("x-request-id", "x-amzn-requestid")
+REQUEST_ID = re.compile(r"[A-Za-z0-9._=+-]{1,100}")
 Content = dict[str, msgspec.Raw] | list[msgspec.Raw]
 
 _content = msgspec.json.Decoder(Content)
@@ -36,6 +39,10 @@ class Answer:
 
     content: Content = field(repr=False)
     size: int
+    status: int = 200
+    request_id: str = ""
+    """What the vendor calls the request; empty where it does not say."""
+    tries: int = 1
 
 
 @dataclass(frozen=True)
@@ -61,16 +68,16 @@ def read_answer(
     what = f"{name}: the answer ({status}, {len(body)} bytes)"
     try:
         str(body, "utf-8")
-        return Answer(_content.decode(body.removeprefix(b"\xef\xbb\xbf")), len(body))
+        content = _content.decode(body.removeprefix(b"\xef\xbb\xbf"))
+        return Answer(content, len(body), status, request_id(headers))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         is_cut = "truncated" in str(error) and body.lstrip()[:1] in (b"{", b"[")
     if is_cut and "Content-Length" not in headers and "Transfer-Encoding" not in headers:
         return Failure(ConnectionLost(f"{what} ends too early"))
     is_html = "html" in headers.get("Content-Type", "") or body.lstrip()[:1] == b"<"
     kind = "an HTML page" if is_html else "no JSON object or list"
-    return Failure(
-        Permanent(f"{what} is {kind}; correct the base URL and paths, or ask the vendor")
-    )
+    garbled = Garbled(f"{what} is {kind}; correct the base URL and paths, or ask the vendor")
+    return Failure(about(garbled, status, headers))
 
 
 def refusal(
@@ -81,8 +88,8 @@ def refusal(
     if status in TRANSIENT:
         wait = retry_after(headers, now)
         asked = "" if wait is None else f", and asks for {wait:.0f} s of patience"
-        return Failure(Transient(f"{what}{asked}"), wait)
-    kind: type[EdpipelineError] = Permanent
+        return Failure(about(Transient(f"{what}{asked}"), status, headers), wait)
+    kind: type[EdpipelineError] = Refused
     remedy = "trying again will not change it; correct the configuration, or ask the vendor"
     if status == LOCKED:
         kind, remedy = AccountLocked, "the account is locked; have the vendor unlock it first"
@@ -94,7 +101,19 @@ def refusal(
         kind, remedy = BadCredentials, "this account may not read it; have the vendor allow it"
     elif status == 404:
         kind, remedy = NotFound, "there is no such thing; check the ids and paths we ask with"
-    return Failure(kind(f"{what}: {says.get(status, remedy)}"))
+    return Failure(about(kind(f"{what}: {says.get(status, remedy)}"), status, headers))
+
+
+def about(error: EdpipelineError, status: int, headers: Mapping[str, str]) -> EdpipelineError:
+    """The error, with what it may tell of the answer that it is about."""
+    error.status, error.request_id = status, request_id(headers)
+    return error
+
+
+def request_id(headers: Mapping[str, str]) -> str:
+    """What the vendor calls the request; empty where it does not say, or says anything odd."""
+    found = (headers.get(name, "") for name in REQUEST_IDS)
+    return next((text for text in found if REQUEST_ID.fullmatch(text)), "")
 
 
 def at_path(content: Any, path: str) -> msgspec.Raw | None:

@@ -21,7 +21,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from http.client import HTTPException
-from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import quote, urlencode, urljoin, urlsplit
@@ -30,24 +29,28 @@ import requests
 import urllib3
 from pydantic import SecretStr
 
-from edpipeline import __version__
-from edpipeline.api import ApiSpec, Auth, Call, Says, filled_body, filled_path
+from edpipeline.api import ApiSpec, Auth, Call, Says
 from edpipeline.errors import (
     AccountLocked,
     BadConfiguration,
     BadCredentials,
     ConnectionLost,
     Permanent,
+    Refused,
     Transient,
 )
+from edpipeline.filling import filled_body, filled_parameters, filled_path
 from edpipeline.landing.answers import (
     Answer,
     Failure,
     Unauthorized,
+    about,
     at_path,
     read_answer,
     refusal,
 )
+from edpipeline.landing.looked import Looked, looked
+from edpipeline.landing.session import lasting_trouble, new_session
 from edpipeline.landing.tokens import Proof, proof, token_of
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -67,14 +70,15 @@ class _Request:
     proof: Proof = field(repr=False, default=Proof())
     says: Says = field(default_factory=dict)
     signs_in: bool = False
+    writes: bool = False
 
 
 class Client:
     """Asks one vendor for one district; not to be shared between threads.
 
     `secrets` are what the specification's sign-in needs, `values` what fills braces in every
-    path. `sleep`, `clock` (steady seconds), `wall` (seconds since 1970) and `chance` (0 to 1)
-    are for tests.
+    path, `pace` waits until a try may begin. `sleep`, `clock` (steady seconds), `wall` (seconds
+    since 1970) and `chance` (0 to 1) are for tests.
     """
 
     def __init__(
@@ -83,6 +87,7 @@ class Client:
         secrets: Mapping[str, str | SecretStr],
         values: Mapping[str, str] | None = None,
         *,
+        pace: Callable[[], None] = lambda: None,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -95,13 +100,14 @@ class Client:
             name: value.get_secret_value() if isinstance(value, SecretStr) else value
             for name, value in secrets.items()
         }
+        self._pace = pace
         self._sleep, self._clock, self._wall, self._chance = sleep, clock, wall, chance
         _require_usable(spec, self._known)
         self._token = ""
         self._token_ends = 0.0
         self._failures = 0
         self._stopped: BadCredentials | None = None
-        self._session = _session(spec)
+        self._session = new_session(spec.http)
 
     def __repr__(self) -> str:
         return f"Client({self.spec.title!r})"
@@ -147,6 +153,21 @@ class Client:
         url = self._url(path, values or {}, parameters or {})
         return self._signed(_Request("GET", path, url, says=says or {}))
 
+    def look_up(self, name: str, values: Mapping[str, str] | None = None) -> Looked:
+        """What the vendor says of one thing, asked as the lookup of that name says.
+
+        One that writes is asked once: it is not tried again, and follows no redirect; where a 401
+        says that it was not carried out, it is asked once more with a new token. Raises as `get`
+        does, Refused for other statuses of refusal, and Garbled for what is no JSON object. Errors
+        have the `status` and the `request_id` of the answer, where there was one.
+        """
+        one, began = self.spec.lookups[name], self._clock()
+        known = {**self.values, **(values or {})}
+        url = self._url(one.path, known, filled_parameters(one.parameters, known))
+        request = _Request("GET", one.path, url, says=one.says, writes=one.writes)
+        answer = self._signed(request)
+        return looked(one, answer, self._name(request), self._clock() - began)
+
     def call(self, call: str | Call, values: Mapping[str, str] | None = None) -> Answer:
         """Make one of the specification's calls. Raises as `get` does, and BadCredentials where
         the answer is not what the call expects."""
@@ -175,8 +196,8 @@ class Client:
         auth = self.spec.auth
         request = _Request(
             method=auth.method,
-            path=auth.path,
-            url=self._url(auth.path, {}, {}),
+            path=auth.path or urlsplit(auth.url).path,
+            url=auth.url or self._url(auth.path, {}, {}),
             proof=proof(auth, self._known),
             says=auth.says,
             signs_in=True,
@@ -201,25 +222,27 @@ class Client:
             shown = replace(request, proof=_shown(self.spec.auth, self._token, request.proof))
             try:
                 return self._persist(shown, ends)
-            except Unauthorized:
-                self._token = ""
+            except Unauthorized as error:
+                self._token, refused = "", error
             if is_last:
                 break
         self._stopped = BadCredentials(
             f"{self._name(request)}: answered 401 to a token fetched just now; have the vendor"
             " say what this account may read"
         )
+        self._stopped.status, self._stopped.request_id = refused.status, refused.request_id
         raise self._stopped
 
     def _persist(self, request: _Request, ends: float) -> Answer:
         """The answer, after as many tries as the limits allow, all before `ends`."""
         http = self.spec.http
-        for number in range(1, http.tries + 1):
+        tries = 1 if request.writes else http.tries
+        for number in range(1, tries + 1):
             self._require_going(request)
             found = self._try(request, ends)
             if isinstance(found, Answer):
                 self._failures = 0
-                return found
+                return replace(found, tries=number)
             error = found.error
             if isinstance(error, AccountLocked) or (
                 isinstance(error, BadCredentials) and request.signs_in
@@ -229,12 +252,12 @@ class Client:
                 raise error
             self._failures += 1
             wait = self._wait(found, number)
-            if number == http.tries:
-                raise type(error)(f"{error}; given up after {number} tries")
+            if request.writes:
+                raise error
+            if number == tries:
+                raise _with(error, f"; given up after {number} tries")
             if self._clock() + wait >= ends:
-                raise type(error)(
-                    f"{error}; given up, because {wait:.0f} s of waiting end too late"
-                )
+                raise _with(error, f"; given up, because {wait:.0f} s of waiting end too late")
             _log.info("%s; tried again in %.1f s", error, wait)
             self._sleep(wait)
         raise AssertionError("the last try answers or raises")
@@ -257,6 +280,7 @@ class Client:
 
     def _try(self, request: _Request, ends: float) -> Answer | Failure:
         """One try. Errors of the libraries hold URLs and headers: none of them is passed on."""
+        self._pace()
         try:
             return self._followed(request, ends)
         except (
@@ -266,7 +290,7 @@ class Client:
             OSError,
             ValueError,
         ) as error:
-            kind, trouble = type(error).__name__, _lasting_trouble(error)
+            kind, trouble = type(error).__name__, lasting_trouble(error)
         name = self._name(request)
         if trouble:
             return Failure(Permanent(f"{name}: {trouble} ({kind})"))
@@ -289,8 +313,11 @@ class Client:
             ) as response:
                 if response.status_code not in REDIRECTS:
                     return self._answered(request, response, ends)
-                status = response.status_code
-                target = urljoin(url, response.headers.get("Location", ""))
+                status, headers = response.status_code, response.headers
+                target = urljoin(url, headers.get("Location", ""))
+            if request.writes:
+                told = f"{name}: answered {status}; we do not follow, because it may write twice"
+                return Failure(about(Refused(told), status, headers))
             if request.method != "GET" or _origin(target) != _origin(url):
                 return Failure(
                     Permanent(
@@ -325,6 +352,12 @@ class Client:
         return read_answer(name, status, headers, b"".join(pieces))
 
 
+def _with(error: Transient, more: str) -> Transient:
+    told = type(error)(f"{error}{more}")
+    told.status, told.request_id = error.status, error.request_id
+    return told
+
+
 def _require_usable(spec: ApiSpec, known: Mapping[str, str]) -> None:
     lacking = sorted(name for name in spec.auth.needs if not known.get(name))
     if lacking:
@@ -335,24 +368,6 @@ def _require_usable(spec: ApiSpec, known: Mapping[str, str]) -> None:
         raise BadConfiguration(f"{spec.title}: http.ca_file {spec.http.ca_file} is not there")
 
 
-def _session(spec: ApiSpec) -> requests.Session:
-    # urllib3 logs URLs with their parameters: below WARNING all of them, above it odd ones.
-    for name, level in (("urllib3", logging.WARNING), ("urllib3.connectionpool", logging.ERROR)):
-        logging.getLogger(name).setLevel(level)
-    session = requests.Session()
-    session.trust_env = False
-    session.verify = spec.http.ca_file or True
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    session.headers.update(
-        {
-            "Accept": "application/json",
-            "Accept-Encoding": "gzip",
-            "User-Agent": f"edpipeline/{__version__}",
-        }
-    )
-    return session
-
-
 def _shown(auth: Auth, token: str, sent: Proof) -> Proof:
     return replace(sent, headers={**sent.headers, auth.header: f"{auth.prefix}{token}"})
 
@@ -360,16 +375,3 @@ def _shown(auth: Auth, token: str, sent: Proof) -> Proof:
 def _origin(url: str) -> tuple[str, str | None, int | None]:
     parts = urlsplit(url)
     return parts.scheme, parts.hostname, parts.port
-
-
-def _lasting_trouble(error: Exception) -> str:
-    """What is wrong where trying again cannot help; empty where it can."""
-    if isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY" in str(error):
-        return "the server's certificate is not one we trust; nothing was sent"
-    if isinstance(error, requests.ConnectionError | requests.Timeout):
-        return ""
-    if isinstance(error, urllib3.exceptions.DecodeError):
-        return "the answer cannot be unpacked"
-    if isinstance(error, requests.RequestException | ValueError):
-        return "the request cannot be made; check the base URL and the secrets"
-    return ""

@@ -21,7 +21,7 @@ from typing import Any
 
 import msgspec
 
-from edpipeline.api import Listing, Paging, filled_parameters, places
+from edpipeline.api import Listing, Paging, places
 from edpipeline.errors import (
     BadConfiguration,
     BadCredentials,
@@ -29,6 +29,7 @@ from edpipeline.errors import (
     Permanent,
     Transient,
 )
+from edpipeline.filling import filled_parameters
 from edpipeline.landing.answers import Answer, at_path
 from edpipeline.landing.http import Client
 

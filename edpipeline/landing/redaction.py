@@ -23,6 +23,7 @@ MOST_UNKNOWN = 200
 UNSHOWN = "(a name that is not shown)"
 PLAIN_NAME = re.compile(r"(?!.*\d{5})[A-Za-z_][A-Za-z0-9_.$ -]{0,79}")
 KINDS = {b"{": "object", b"[": "array", b'"': "string", b"t": "boolean", b"f": "boolean"}
+NOTHING = frozenset({b"null", b'""', b"[]", b"{}"})
 Record = dict[str, msgspec.Raw]
 
 _encoder = msgspec.json.Encoder()
@@ -55,6 +56,8 @@ class Shape:
     within: str = ""
     lists: frozenset[str] = frozenset()
     """Paths taken out by `children_of`."""
+    withheld: frozenset[str] = frozenset()
+    """Paths that are known and dropped without a word."""
 
     @property
     def renamed(self) -> dict[str, str]:
@@ -88,6 +91,7 @@ def children_of(path: str, child: Child, records: list[Record], seen: Seen) -> l
     """The records within flattened records, with what they carry of them; taken out of them."""
     found: list[Record] = []
     carried: list[Record] = []
+    presence: list[Record] = []
     for record in records:
         raw = record.pop(path, None)
         if raw is None or bytes(raw) == b"null":
@@ -99,11 +103,26 @@ def children_of(path: str, child: Child, records: list[Record], seen: Seen) -> l
             continue
         seen.known.add(path)
         found += within
+        presence += [_presence(child, one) for one in within]
         around = {name: record[of] for of, name in child.carried.items() if of in record}
         carried += [around] * len(within)
-    shape = Shape(child.fields, path)
+    withheld = frozenset(child.withheld).union(*child.present.values())
+    shape = Shape(child.fields, path, withheld=withheld)
     _keep(shape, flattened(shape, found), seen)
-    return [{**around, **one} for around, one in zip(carried, found, strict=True)]
+    both = zip(carried, found, presence, strict=True)
+    return [{**around, **one, **told} for around, one, told in both]
+
+
+def _presence(child: Child, record: Record) -> Record:
+    """Whether there is any value under certain names, by landed name."""
+    return {
+        told: msgspec.Raw(b"true" if any(_has_value(record, name) for name in names) else b"false")
+        for told, names in child.present.items()
+    }
+
+
+def _has_value(record: Record, name: str) -> bool:
+    return name in record and bytes(record[name]) not in NOTHING
 
 
 def lines(shape: Shape, records: list[Record], seen: Seen) -> bytes:
@@ -138,7 +157,7 @@ def _keep(shape: Shape, records: list[Record], seen: Seen) -> None:
     allowed = names & set(shape.fields)
     seen.known.update(prefix + name for name in allowed)
     for name in names - allowed:
-        _drop(name, records, prefix, seen, shape.heads)
+        _drop(name, records, prefix, Seen() if name in shape.withheld else seen, shape.heads)
     renamed = {path: name for path, name in shape.renamed.items() if path in names}
     if renamed:
         _rename(renamed, shape.fields, records)

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from edpipeline.api import Auth, filled_body
+from edpipeline.api import Auth
+from edpipeline.filling import filled_body
 from edpipeline.landing.answers import Answer, at_path
 
 TOKEN = re.compile(r"[\x21-\x7e]{1,16384}")

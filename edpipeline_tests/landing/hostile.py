@@ -134,7 +134,9 @@ class Time:
 
 
 def spec_of(vendor: Vendor, **overrides: Any) -> ApiSpec:
-    return read_api(json.dumps(SPEC), overrides={"base_url": vendor.url, **overrides})
+    lookups = {"lookups": overrides.pop("lookups", {})}
+    text = json.dumps({**SPEC, **lookups})
+    return read_api(text, overrides={"base_url": vendor.url, **overrides})
 
 
 def client_of(vendor: Vendor, time: Time, **overrides: Any) -> Client:
