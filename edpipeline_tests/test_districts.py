@@ -6,8 +6,10 @@ import pytest
 from edpipeline import sources
 from edpipeline.districts import (
     Districts,
+    is_polled,
     load_districts,
     load_options,
+    poll_use,
     result_options,
     roster_use,
     sftp_account,
@@ -16,7 +18,7 @@ from edpipeline.districts import (
 from edpipeline.errors import BadConfiguration, NotFound
 from edpipeline.model import Window
 from edpipeline.settings import provided
-from edpipeline.uses import EditionName, UploadUse
+from edpipeline.uses import EditionName, PollPace, PollWaits, PowerPathUse, UploadUse
 
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJLWAz9n5P0oligs5vGNRRdaD78vS4Cozsj7mlAy7Odo"
 EXAMPLE = Path(__file__).parents[1] / "examples" / "districts.yaml"
@@ -77,6 +79,7 @@ def test_the_example_explains_the_defaults_as_they_are(path: Path) -> None:
     short = load(path, text[:defaults])
     roster = roster_use(whole.all[0]).model_copy(update={"pauses": ()})
     others = {"oneroster": roster, "uploads": {}, "scantron": None, "star": None}
+    others |= {"powerpath": None}
     assert whole.all[0].model_copy(update=others) == short.all[0]
 
 
@@ -95,6 +98,17 @@ def test_the_example_explains_the_defaults_of_pulls_as_they_are() -> None:
         needed |= {"username", "client_id_env", "client_secret_env"}
         given = {key: value for key, value in use.model_dump().items() if key in needed}
         assert use == type(use)(**given), name
+
+
+def test_the_example_explains_every_setting_of_polls_with_its_default() -> None:
+    use = load_districts(EXAMPLE).all[0].powerpath
+    assert use is not None
+    needed = {name: getattr(use, name) for name in ("client_id_env", "client_secret_env")}
+    assert use == PowerPathUse(**needed)
+    explained = EXAMPLE.read_text("utf-8").split("    powerpath:\n")[1]
+    for model in (PowerPathUse, PollWaits, PollPace):
+        for name in model.model_fields:
+            assert f" {name}:" in explained, name
 
 
 def test_an_installation_may_begin_without_districts(path: Path) -> None:
@@ -205,6 +219,82 @@ def test_what_is_wrong_with_uploads_is_named_with_what_is_allowed(
         load(path, text)
     assert f"{path}, line {line}: " in str(caught.value)
     assert says in str(caught.value)
+
+
+POLLS = """\
+    powerpath:
+      enabled: true
+      client_id_env: TIMEBACK_ID
+      client_secret_env: TIMEBACK_SECRET
+      allow_side_effects: true
+      require_skip_enrollment: true
+      pairs_from: [gradebook, watch_list]
+      watch_list: tests.csv
+      students: all
+      match_on: username
+      waits: {first_minutes: 5, stale_after_days: 12.5}
+      pace: {at_once: 2, per_second: 0.5}
+"""
+
+
+def test_a_district_says_how_its_tests_are_polled(path: Path) -> None:
+    lincoln, grant = load(path, GOOD + POLLS).all
+    use = poll_use(grant, "powerpath")
+    assert (use.allow_side_effects, use.require_skip_enrollment) == (True, True)
+    assert (use.pairs_from, use.watch_list) == (("gradebook", "watch_list"), Path("tests.csv"))
+    assert (use.waits.first_minutes, use.waits.most_minutes, use.waits.stale_after_days) == (
+        5,
+        360,
+        12.5,
+    )
+    assert (use.pace.at_once, use.pace.per_second, use.pace.pairs_at_once) == (2, 0.5, 200)
+    assert not use.keep_feedback
+    assert result_options(grant, sources.source("powerpath")).match_on == "username"
+    assert is_polled(grant, "powerpath")
+    assert not is_polled(lincoln, "powerpath")
+    with pytest.raises(BadConfiguration, match="has no `powerpath:`"):
+        poll_use(lincoln, "powerpath")
+
+
+def test_tests_are_not_polled_and_nothing_is_stored_unless_the_district_says_so(
+    path: Path,
+) -> None:
+    text = "    powerpath: {client_id_env: ID, client_secret_env: SECRET}\n"
+    grant = load(path, GOOD + text).get("grant-county")
+    assert not is_polled(grant, "powerpath")
+    assert not poll_use(grant, "powerpath").allow_side_effects
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "says"),
+    [
+        ("client_id_env: TIMEBACK_ID", "client_id: s3cr3t", 24, "client_id_env"),
+        ("      client_secret_env: TIMEBACK_SECRET\n", "", 22, "client_secret_env: must be given"),
+        ("TIMEBACK_SECRET", "s3cr3t-value!", 25, "not the secret itself"),
+        ("allow_side_effects: true", "allow_side_effects: perhaps", 26, "boolean"),
+        ("allow_side_effects:", "allow_sideeffects:", 26, "did you mean allow_side_effects"),
+        ("[gradebook, watch_list]", "[gradebooks, watch_list]", 28, "'gradebook'"),
+        ("[gradebook, watch_list]", "[gradebook]", 22, "belong together"),
+        ("      watch_list: tests.csv\n", "", 22, "belong together"),
+        ("students: all", "students: some", 30, "'roster' or 'all'"),
+        ("match_on: username", "match_on: name", 31, "'sourced_id'"),
+        ("first_minutes: 5", "first_minutes: 0", 32, "greater than 0"),
+        ("first_minutes: 5", "minutes: 5", 32, "first_minutes"),
+        ("at_once: 2", "at_once: 33", 33, "less than or equal to 32"),
+        ("at_once: 2", "at_once: 0", 33, "greater than or equal to 1"),
+        ("per_second: 0.5", "per_second: 0", 33, "greater than 0"),
+    ],
+)
+def test_what_is_wrong_with_polls_is_named_with_what_is_allowed(
+    path: Path, old: str, new: str, line: int, says: str
+) -> None:
+    text = (GOOD + POLLS).replace(old, new, 1)
+    assert text != GOOD + POLLS
+    with pytest.raises(BadConfiguration) as caught:
+        load(path, text)
+    assert f"{path}, line {line}: " in str(caught.value)
+    assert says in str(caught.value)
+    assert "s3cr3t" not in str(caught.value)
 
 
 def test_an_accounts_password_is_read_when_the_account_is_asked_for(path: Path) -> None:
