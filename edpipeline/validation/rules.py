@@ -55,6 +55,7 @@ SHOWN = {
     "%S": "SS",
     "%p": "AM/PM",
     "%.f": "",
+    "%:z": "+HH:MM",
 }
 POLARS_TYPES: dict[Kind, pl.DataType] = {
     "id": pl.String(),
@@ -491,7 +492,7 @@ def _time(column: Column, rule: Rule, text: pl.Expr) -> _Part:
 
 def _timestamp(column: Column, rule: Rule, text: pl.Expr) -> _Part:
     forms = column.formats or TIMESTAMP_FORMATS
-    tries = [text.str.to_datetime(form, strict=False, time_unit="us") for form in forms]
+    tries = [_instant(text, form) for form in forms]
     day = text.str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us"))
     if column.formats:
         # A year of two digits is read by the form that has such years, and by no other.
@@ -499,6 +500,14 @@ def _timestamp(column: Column, rule: Rule, text: pl.Expr) -> _Part:
     instant = pl.coalesce(*tries, day)
     value = pl.when(instant.is_between(EARLIEST, LATEST)).then(instant)
     return _typed(column, rule, "bad_timestamp", text, value)
+
+
+def _instant(text: pl.Expr, form: str) -> pl.Expr:
+    """Date and time as written, in UTC where the offset is written too."""
+    found = text.str.to_datetime(form, strict=False, time_unit="us")
+    if "z" not in form:
+        return found
+    return found.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
 
 
 def _number(column: Column, rule: Rule, text: pl.Expr) -> _Part:
