@@ -24,10 +24,11 @@ CLASSES: Mapping[str, str] = {
 }
 
 INTRODUCTION = """\
-Four schemas. Ask **marts** first: tables for analysts, recomputed after each load. **roster**
-is what the districts delivered, and **assessments** what they uploaded, as histories. **ops** tells
-what came, what was rejected and why. Every table begins with `district_id`; keys are unique within
-a district. The same text stands as comments in the warehouse.
+Five schemas. Ask **marts** first: tables for analysts, recomputed after each load. **roster**
+is what the districts delivered, **assessments** what they uploaded or had pulled, and
+**external_tests** what polls brought, as histories. **ops** tells what came, what was rejected and
+why. Every table begins with `district_id`; keys are unique within a district. The same text stands
+as comments in the warehouse.
 
 Personal data: **direct** identifies a person by itself (names, numbers, e-mail addresses);
 indirect says something about a person, or identifies one together with other data; **secret** is
@@ -35,10 +36,10 @@ read past and never stored.
 """
 
 HISTORY_INTRODUCTION = """\
-Each table of **roster** and **assessments** is a history: one row per version of a record. The row
-that holds now has no `valid_to`; `current_<table>` is a view of those rows without the ones marked
-`tobedeleted`. On a day, the rows with `valid_from <= day and (valid_to is null or valid_to > day)`
-held.
+Each table of **roster**, **assessments** and **external_tests** is a history: one row per version
+of a record. The row that holds now has no `valid_to`; `current_<table>` is a view of those rows
+without the ones marked `tobedeleted`. On a day, the rows with
+`valid_from <= day and (valid_to is null or valid_to > day)` held.
 
 Every such table also has:
 """

@@ -19,6 +19,7 @@ from edpipeline_tests.warehouse.loaded import (
     MANY,
     SQL,
     load_nights,
+    load_poll,
     match_schools,
     prepared,
     upload_results,
@@ -53,6 +54,7 @@ def both(
             (folder / str(position)).mkdir()
             load_nights(warehouse, folder / str(position), dialect=DIALECTS[request.param])
             upload_results(warehouse, folder / str(position), SAMPLES.get(request.param, FEW))
+            load_poll(warehouse, folder / str(position))
             match_schools(warehouse, "demo")
             refill_district(warehouse, SQL, "demo")
             found.append(warehouse)
@@ -241,6 +243,37 @@ DOCTORED = {
     ),
     "dim_assessment__has_every_assessment_of_the_results": (
         "delete from marts.dim_assessment where assessment_code = 'staar_3_8'"
+    ),
+    "fct_external_test__has_one_row_per_key": COPY_ROW.format("fct_external_test", "lesson_id"),
+    "fct_external_test__has_every_attempt": (
+        "delete from marts.fct_external_test where score_status = 'exempt'"
+    ),
+    "fct_external_test__has_one_current_attempt": (
+        "update marts.fct_external_test set is_current_attempt = true"
+    ),
+    "fct_external_test__has_scores_within_bounds": (
+        "update marts.fct_external_test set finalized = false where score_status = 'scored'"
+    ),
+    "fct_external_test__is_a_result_or_unmatched": (
+        "delete from marts.fct_assessment_result where source_system = 'powerpath'"
+    ),
+    "fct_external_test_question__has_one_row_per_key": COPY_ROW.format(
+        "fct_external_test_question", "question_id"
+    ),
+    "fct_external_test_question__has_every_question": (
+        "delete from marts.fct_external_test_question where not answered"
+    ),
+    "rpt_external_test_open__has_one_row_per_key": COPY_ROW.format(
+        "rpt_external_test_open", "vendor_student_id"
+    ),
+    "rpt_external_test_open__lists_every_test_that_is_not_final": (
+        "delete from marts.rpt_external_test_open where state = 'final'"
+    ),
+    "external_tests__hold_one_version_at_a_time": (
+        "insert into external_tests.results (district_id, result_id, valid_from, valid_to)"
+        " select district_id, result_id, cast(valid_from - interval '1 day' as date),"
+        " cast(valid_from + interval '1 day' as date) from external_tests.results"
+        " where lesson_id = (select min(lesson_id) from external_tests.results)"
     ),
     "rpt_sync_health__has_every_source": (
         "update marts.rpt_sync_health set last_delivery_day = date '2020-01-01'"

@@ -83,25 +83,24 @@ OF_DISTRICT = "results_of_district"
 def gather(session: Session, sql_folder: Path, district_id: str) -> None:
     """Compute a district's results once for all marts that read them.
 
-    Only the SELECTs of sources that the district has uploaded to are planned at all: they are
-    long, and most districts have few of them.
+    Only the SELECTs of sources of which the district has rows are planned at all: they are long,
+    and most districts have few of them.
     """
     typed = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
     columns = ", ".join(COLUMNS)
     session.run(f"create temp table if not exists {OF_DISTRICT} ({typed})")
     session.run(f"delete from {OF_DISTRICT}")
     made = {
-        row[0]
-        for row in session.rows(
-            "select table_name from information_schema.tables where table_schema = $schema",
-            schema=SCHEMA,
+        f"{schema}.{name}"
+        for schema, name in session.rows(
+            "select table_schema, table_name from information_schema.tables"
+            " where table_schema not in ('information_schema', 'pg_catalog')"
         )
     }
     for path in sorted((sql_folder / "results").glob("*.sql")):
         select = _without_comments(path.read_text("utf-8"))
         tables = tables_read(select, path.name)
-        there = [table for table in tables if table.removeprefix(f"{SCHEMA}.") in made]
-        if there != list(tables) or not any(
+        if not made.issuperset(tables) or not any(
             session.rows(
                 f"select 1 from {table} where district_id = $district limit 1",
                 district=district_id,

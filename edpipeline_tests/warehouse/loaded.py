@@ -15,7 +15,13 @@ from edpipeline.sandbox.roster import POWERSCHOOL, Dialect, Size, schools, write
 from edpipeline.sources import source
 from edpipeline.warehouse.engine import Warehouse, open_warehouse
 from edpipeline_tests.prepared import prepare_from_copy
-from edpipeline_tests.results.uploads import Uploads, fixed_width, sample, table_of
+from edpipeline_tests.results.uploads import (
+    SAMPLES,
+    Uploads,
+    fixed_width,
+    sample,
+    table_of,
+)
 
 SQL = Path(__file__).parents[2] / "sql"
 TINY = Size(students=60, schools=3, guardians=1.0)
@@ -100,6 +106,18 @@ def upload_results(
         reports.append(uploads.upload(*as_delivered(name, file), day=day))
         assert reports[-1].applied, reports[-1].message
     return reports
+
+
+def load_poll(
+    warehouse: Warehouse, folder: Path, *, district_id: str = "demo", day: int = 40
+) -> SyncReport:
+    """Load the samples of a poll of PowerPath; its students are known by their identifiers here."""
+    uploads = Uploads(warehouse, folder, source("powerpath"), district_id=district_id)
+    found = sorted((SAMPLES / "powerpath").glob("*.json*"))
+    uploads.land({path.name: path.read_bytes().replace(b'"S0', b'"00001') for path in found}, day)
+    report = uploads.load(day)
+    assert report.applied, report.message
+    return report
 
 
 def as_delivered(name: str, file: str) -> tuple[bytes, str]:

@@ -12,7 +12,8 @@
 --   many.
 -- school_id: School the student belongs to now, or belonged to last.
 -- grade_enrolled: Grade of the student in the roster now, or last. [indirect]
--- source_system: Source of the result: nwea_map, act_aspire, staar, adam, scantron, star.
+-- source_system: Source of the result: nwea_map, act_aspire, staar, adam, scantron, star,
+--   powerpath.
 -- edition: Layout that the file was read as.
 -- source_record_id: The vendor's id of the result, or one composed of what names it. [direct]
 -- source_record_id_kind: vendor or composed.
@@ -22,7 +23,8 @@
 -- tested_school_name: Name of that school, as the file has it.
 -- tested_school_id: That school in the roster, as a person matched it by
 --   `edpipeline match-schools`; null of sources whose schools need not be matched.
--- assessment_code: The assessment, such as nwea_map_growth or staar_3_8.
+-- assessment_code: The assessment, such as nwea_map_growth or staar_3_8; of external tests type and
+--   lesson: external_unit_test, a colon and the lesson's id.
 -- assessment_name: Name of the test as the file has it.
 -- subject: math, reading, language, writing, ela, science, social_studies, early_literacy, stem
 --   or composite.
@@ -36,7 +38,8 @@
 -- admin_code: Administration as the file has it, such as 0524.
 -- test_date: Day of the test.
 -- completed_at: Time at which it was completed, where the file has one.
--- grade_tested: Grade at which the student tested: PK, KG, 01 to 12. [indirect]
+-- grade_tested: Grade at which the student tested: PK, KG, 01 to 12; of external tests the grade
+--   that the test is for. [indirect]
 -- language: Language of the test, as the file has it.
 -- mode: online or paper, where the file says.
 -- attempt_no: Number of the attempt at the same test in the same term, where there are several.
@@ -53,8 +56,8 @@
 -- scale_score_high: High end of the range around scale_score. [indirect]
 -- raw_score: Number of points. [indirect]
 -- points_possible: Number of points that were possible.
--- percent_correct: Percentage of points, 0 to 100; of STAR's skills the estimated mastery.
---   [indirect]
+-- percent_correct: Percentage of points, 0 to 100; of STAR's skills the estimated mastery, of
+--   external tests the vendor's score. [indirect]
 -- percentile: National percentile, 1 to 99 (Texas: of the state, 0 to 99). [indirect]
 -- percentile_norm_year: Year of the norms behind percentile; compare only within one.
 -- nce: Normal curve equivalent, 1 to 99. [indirect]
