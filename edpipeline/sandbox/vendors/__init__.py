@@ -1,12 +1,14 @@
-"""Scantron Performance Series and Renaissance STAR on loopback, and a control plane to set them up.
+"""Scantron, Renaissance STAR and TimeBack PowerPath on loopback, and a control plane for them.
 
     with vendor_servers(VendorWorld(size=SMALL)) as vendors:
-        ...  # vendors.star_url, vendors.scantron_url, vendors.control_url
+        ...  # vendors.star_url, vendors.scantron_url, vendors.powerpath_url, vendors.control_url
 
-Belongs here: what the two vendors answer, made from the sandbox's synthetic district, and every
-way in which they can fail. Neither vendor publishes an API; paths and names are the product's own
-proposal. Every secret asked for or handed out contains `CANARY-`, and every answer carries values
-with it that must never be written down: whoever searches what a pull left behind finds none.
+Belongs here: what the vendors answer, made from the sandbox's synthetic district, and every
+way in which they can fail. Scantron and STAR publish no API; their paths and names are the
+product's own proposal. PowerPath's are the public ones, with both providers of tests behind it;
+which status a refused import has, and how a write-back is noticed, is a proposal there too. Every
+secret asked for or handed out contains `CANARY-`, and every answer carries values with it that
+must never be written down: whoever searches what a pull left behind finds none.
 
 Does not belong here: anything of the product's side of the conversation.
 
@@ -15,9 +17,14 @@ Does not belong here: anything of the product's side of the conversation.
     columns.py    the columns of STAR's files
     star_*.py     STAR's results, standards and skill areas
     scantron_*.py Performance Series' results
+    powerpath_lessons.py    PowerPath's lessons
+    powerpath_providers.py  what Edulastic and MasteryTrack know of an attempt
+    powerpath_pairs.py      pairs of student and lesson at the start
+    powerpath_tests.py      assigning, importing, enrolling: the decision tables
+    powerpath_answers.py    answers about one pair; powerpath_gradebook.py, the listings
     shelf.py      records as encoded text, served in pages; a shelf of a million for benchmarks
     answers.py    parameters and error bodies, checked strictly
-    star.py, scantron.py   the two HTTP contracts
+    star.py, scantron.py, powerpath.py   the HTTP contracts
     faults.py     what goes wrong when asked to, and door.py, where it does
     office.py     all state: world, clock, tokens, faults, calls
     control.py    the control plane

@@ -1,4 +1,4 @@
-"""What both vendors are strict about: parameters, bodies, pages; and how they refuse."""
+"""What the vendors are strict about: parameters, bodies, pages; and how they refuse."""
 
 import json
 from collections.abc import Callable, Collection, Mapping

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlencode
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from edpipeline.sandbox.vendors.faults import Fault
+from edpipeline.sandbox.vendors.faults import Fault, other_page, page_asked
 from edpipeline.sandbox.vendors.office import POWERPATH, Office
 from edpipeline.sandbox.vendors.world import CANARY
 
@@ -143,11 +143,14 @@ class Door:
             given = {"error": "injected"} if fault.body is None else fault.body
             text = given if isinstance(given, str) else json.dumps(given)
             return _start(fault.status or 200, "application/json"), text.encode()
-        page = int(query["page"]) if query.get("page", "").isdigit() else 1
+        page = page_asked(query)
         if fault.repeat_page:
-            instead = {**query, "page": str(fault.page_instead(page))}
+            instead = other_page(query, fault.page_instead(page))
             scope = {**scope, "query_string": urlencode(instead).encode()}
         start, body = await _asked(self._inside, scope, receive)
+        if fault.lie_about_total is not None:
+            told = [it for it in start["headers"] if it[0] not in (b"link", b"x-total-count")]
+            start = {**start, "headers": told}
         return start, fault.changed(body, page) if fault.changes_answer else body
 
 

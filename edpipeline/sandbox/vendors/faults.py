@@ -18,7 +18,7 @@ from typing import Any
 RECORDS = (
     *("records", "results", "schools"),
     *("testAssignments", "componentResources", "resources"),
-    *("assessmentLineItems", "assessmentResults"),
+    *("assessmentLineItems", "assessmentResults", "attempts"),
 )
 """Where a listing's answer has its records."""
 
@@ -80,6 +80,9 @@ class Fault:
     """Answer with the page before, or with that page, and always promise another one."""
     lie_about_total: int | None = None
     """Say that there are so many pages."""
+    of: str = ""
+    """The field of an answer whose records change; by default the listing's, or the answer itself
+    where it is about one test."""
     add_field: Mapping[str, Any] = field(default_factory=dict)
     """Fields and values for every record."""
     remove_field: str | list[str] = ""
@@ -154,10 +157,15 @@ class Fault:
             answer = json.loads(body)
         except ValueError:
             return body
-        named = next((it for it in RECORDS if isinstance(answer, dict) and it in answer), None)
-        if named is None:
+        if not isinstance(answer, dict):
             return body
-        answer[named] = [self._record(record) for record in answer[named]]
+        named = next((it for it in (self.of, *RECORDS) if it in answer), None)
+        if named is not None:
+            answer[named] = [self._record(record) for record in answer[named]]
+        elif "lessonType" in answer:
+            answer = self._record(answer)
+        else:
+            return body
         if self.repeat_page:
             answer |= _paging(answer, page, max(page + 1, answer.get("pageCount", 0)))
         if self.lie_about_total is not None:
@@ -177,8 +185,29 @@ class Fault:
         return {**known, **self.add_field}
 
 
+def page_asked(query: Mapping[str, str]) -> int:
+    """The page that a call asks for, from 1, by number or by offset; 1 where it names none."""
+    page, offset, limit = (query.get(it, "") for it in ("page", "offset", "limit"))
+    if page.isdigit():
+        return int(page)
+    if offset.isdigit() and limit.isdigit() and int(limit):
+        return int(offset) // int(limit) + 1
+    return 1
+
+
+def other_page(query: Mapping[str, str], page: int) -> dict[str, str]:
+    """The same call for another page."""
+    if query.get("limit", "").isdigit():
+        return {**query, "offset": str((page - 1) * int(query["limit"]))}
+    return {**query, "page": str(page)}
+
+
 def _paging(answer: Mapping[str, Any], page: int, pages: int) -> dict[str, Any]:
-    """What an answer says about pages, in whichever of the two ways it does."""
+    """What an answer says about pages, in whichever of the three ways it does."""
+    if "pageNumber" in answer:
+        limit = answer["limit"]
+        place = {"pageNumber": page, "offset": (page - 1) * limit}
+        return {**place, "pageCount": pages, "totalCount": pages * limit}
     if "pageCount" in answer:
         return {"page": page, "pageCount": pages}
     return {"nextPage": page + 1 if page < pages else None}
