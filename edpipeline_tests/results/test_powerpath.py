@@ -164,11 +164,13 @@ def _the_next_poll_adds_attempts_and_ends_others(district):
     assert found["S001", "lesson-unit-math-5", 2] == (True, "partial", False, "never")
     assert found["S003", "lesson-test-out-math-8", 1] == (True, "scored", True, "skipped")
     listed = district.query(
-        "select vendor_student_id from marts.rpt_external_test_open where district_id = $district"
+        "select vendor_student_id, what_to_do from marts.rpt_external_test_open"
+        " where district_id = $district"
         " and lesson_id in ('lesson-unit-math-5', 'lesson-test-out-math-8')"
         " order by vendor_student_id"
     )
     assert [row["vendor_student_id"] for row in listed] == ["S001", "S004", "S010", "S011"]
+    assert "Every question is answered" in listed[0]["what_to_do"]
     # The year of an attempt without a day stays that of the delivery that first brought it.
     assert attempts(district, "school_year, term")["S004", "lesson-test-out-math-8", 1] == (
         2027,

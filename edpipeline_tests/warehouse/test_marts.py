@@ -14,7 +14,13 @@ from edpipeline.errors import BadConfiguration, EdpipelineError, NotFound
 from edpipeline.warehouse.engine import Warehouse
 from edpipeline.warehouse.marts import marts, refill_district, require_made
 from edpipeline.warehouse.narrowing import narrowed
-from edpipeline_tests.warehouse.loaded import SQL, load_nights, prepared, upload_results
+from edpipeline_tests.warehouse.loaded import (
+    SQL,
+    load_nights,
+    load_poll,
+    prepared,
+    upload_results,
+)
 
 FIRST = date(2026, 9, 1)
 
@@ -129,6 +135,7 @@ def test_refilling_one_district_leaves_the_rows_of_others_alone(
     load_nights(warehouse, tmp_path, district_id="second", nights=[1])
     for district in ("first", "second"):
         upload_results(warehouse, tmp_path, district_id=district)
+        load_poll(warehouse, tmp_path, district_id=district)
     refill_district(warehouse, SQL, "first")
     rows = refill_district(warehouse, SQL, "second")
     for mart in marts(SQL):
