@@ -73,7 +73,7 @@ def _tool(world: VendorWorld, lesson: Lesson, pair: Pair, attempt: Attempt) -> J
 
 def _said(answer: Json, pair: Pair) -> bytes:
     """The answer, with what the pair says instead."""
-    return _encode({**answer, **pair.says})
+    return _encode({name: pair.says.get(name, value) for name, value in answer.items()})
 
 
 def imported(world: VendorWorld, lesson: Lesson, pair: Pair) -> bytes:
