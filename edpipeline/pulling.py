@@ -108,7 +108,7 @@ def pull_and_land(
     """
     use = pull_use(pipeline.district(district_id), source.name)
     day = pipeline.delivery_day(district_id, at, source.name)
-    with _told(pipeline, district_id, source, day):
+    with told(pipeline, district_id, source, day):
         require_ready(district_id, source, use)
         if isinstance(use, StarUse) and use.transport == "sftp":
             choices = {ASKED_AT: _instant(at), ASKED_FOR: "new files"}
@@ -123,7 +123,8 @@ def _sftp_of(use: StarUse) -> SftpUse:
 
 
 @contextmanager
-def _told(pipeline: Pipeline, district_id: str, source: Source, day: date) -> Iterator[None]:
+def told(pipeline: Pipeline, district_id: str, source: Source, day: date) -> Iterator[None]:
+    """Tells what fails within the block in the history, before it is raised."""
     try:
         yield
     except EdpipelineError as error:

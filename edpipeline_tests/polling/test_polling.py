@@ -1,0 +1,310 @@
+"""Polls of a district, from the listing of its pairs to the tables."""
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edpipeline.sandbox.vendors import Vendors
+from edpipeline_tests.polling.installation import (
+    HALF,
+    IMPORT,
+    IMPORTS,
+    LESSON,
+    OPEN,
+    OTHER,
+    PROGRESS,
+    RIGHT,
+    STUDENT,
+    UNGRADED,
+    Installation,
+    installed,
+)
+
+LINE = f"{STUDENT},{LESSON}"
+
+
+def stage(made: Installation, provider: str = "edulastic", **how: Any) -> None:
+    """A lesson, and a student who was assigned its test."""
+    kind = {key: how.pop(key) for key in ("lesson_type", "track") if key in how}
+    made.vendors.lesson(LESSON, **{"lesson_type": "test-out", "provider": provider, **kind})
+    made.vendors.assign(STUDENT, LESSON, **how)
+
+
+def graded(made: Installation, *questions: dict[str, Any], grade: str = "GRADED") -> None:
+    record = {"grade": grade, "questions": list(questions)}
+    made.vendors.vendor(STUDENT, LESSON, edulastic=record)
+
+
+def test_all_pairs_of_a_district_are_listed_polled_and_imported(
+    vendors: Vendors, tmp_path: Path, warehouse_url: str
+) -> None:
+    with installed(tmp_path, vendors, warehouse_url) as empty:
+        made = empty.configure(**IMPORTS, pace={"pairs_at_once": 10, "per_second": 1000})
+        poll = made.poll()
+        assert poll.due == poll.polled > 20
+        assert len(poll.reports) >= 3 and poll.became_final and poll.imports
+        truth = {(p["student"], p["lesson"]): p for p in made.vendors.pairs()}
+        final = made.rows(
+            "select student_id, lesson_id from external_tests.current_assignments"
+            " where state = 'final'"
+        )
+        assert set(final) == {
+            key for key, pair in truth.items() if pair["finalized"] and key in set(final)
+        }
+        assert len(final) == poll.became_final
+        calls = made.calls(PROGRESS)
+        assert made.poll(1).polled == 0
+        assert made.calls(PROGRESS) == calls
+        (scored,) = made.rows(
+            "select count(*) from external_tests.current_results where finalized and score >= 0"
+        )[0]
+        assert scored >= len(final)
+
+
+@pytest.mark.parametrize(
+    ("grade", "questions", "final"),
+    [
+        pytest.param("START", [], False, id="E3"),
+        pytest.param("SUBMITTED", [RIGHT, OPEN], False, id="E4"),
+        pytest.param("SUBMITTED", [RIGHT, UNGRADED], False, id="E5"),
+        pytest.param("GRADED", [RIGHT, OPEN], False, id="E6"),
+        pytest.param("GRADED", [RIGHT, HALF], True, id="E7"),
+    ],
+)
+def test_a_test_at_edulastic_is_polled_until_it_is_graded(
+    installation: Installation, grade: str, questions: list[dict[str, Any]], final: bool
+) -> None:
+    stage(installation)
+    graded(installation, *questions, grade=grade)
+    made = installation.watch(LINE, **IMPORTS)
+    poll = made.poll()
+    assert (poll.became_final, poll.imports) == (final, 1)
+    assert made.pair("state", "outcome") == (
+        ("final", "finalized_new") if final else ("open", "pending")
+    )
+    (found,) = made.made("outcome", "http_status", "finalized", "finalized_before", "enrollment")
+    assert found == ("answered", 200, final, False, "possible" if final else "none")
+    assert len(made.told()["enrollments"]) == final
+    answered = made.rows("select answered_questions from external_tests.current_results")
+    assert answered == [(sum(one != OPEN for one in questions),)]
+
+
+@pytest.mark.parametrize(
+    ("write_back", "final"),
+    [
+        pytest.param({}, False, id="M2"),
+        pytest.param({"score": 50, "scoreStatus": "partially graded"}, False, id="M3"),
+        pytest.param({"score": 50, "scoreStatus": "fully graded"}, False, id="M4"),
+        pytest.param(
+            {"score": 50, "scoreStatus": "submitted", "masteryTrackProcessed": True},
+            *(False,),
+            id="M5",
+        ),
+        pytest.param(
+            {"score": 50, "scoreStatus": "fully graded", "masteryTrackProcessed": True},
+            *(True,),
+            id="M6",
+        ),
+        pytest.param({"scoreStatus": "exempt", "masteryTrackProcessed": True}, False, id="M7"),
+    ],
+)
+def test_a_test_at_mastery_track_is_polled_until_it_is_graded_and_processed(
+    installation: Installation, write_back: dict[str, Any], final: bool
+) -> None:
+    stage(installation, "mastery-track")
+    if write_back:
+        back = write_back | {"questions": [RIGHT, HALF]}
+        installation.vendors.vendor(STUDENT, LESSON, mastery_track=back)
+    made = installation.watch(LINE, **IMPORTS)
+    assert made.poll().became_final == final
+    month = 31 * 24 * 60
+    assert made.poll(month).stale == (not final)
+    assert made.pair("state", "next_poll_at") == ("final" if final else "stale", None)
+    assert made.poll(month + 1000).polled == 0
+
+
+def test_what_is_final_is_never_imported_and_never_asked_again(
+    installation: Installation,
+) -> None:
+    stage(installation)
+    graded(installation, RIGHT)
+    made = installation.watch(LINE, **IMPORTS)
+    made.poll()
+    assert made.poll(100_000).polled == 0
+    assert (made.calls(IMPORT), made.calls(PROGRESS)) == (1, 2)
+    with_another = made.watch(LINE, f"{OTHER},{LESSON}", **IMPORTS)
+    assert with_another.poll(100_001).polled == 1
+
+
+def test_without_leave_nothing_is_imported_and_the_pair_says_why(
+    installation: Installation,
+) -> None:
+    stage(installation)
+    graded(installation, RIGHT)
+    made = installation.watch(LINE)
+    poll = made.poll()
+    assert (poll.imports, made.calls(IMPORT)) == (0, 0)
+    state, reason = made.pair("state", "reason")
+    assert state == "open" and "allow_side_effects" in reason
+
+
+@pytest.mark.parametrize(
+    ("kind", "says", "enrollment", "imports"),
+    [
+        ({"lesson_type": "placement"}, "", None, 0),
+        ({"lesson_type": "placement"}, "no", None, 0),
+        ({"lesson_type": "placement"}, "yes", "skipped", 1),
+        ({"lesson_type": "unit-test"}, "", "never", 1),
+    ],
+)
+def test_where_skipping_is_required_only_what_enrolls_nobody_is_imported(
+    installation: Installation,
+    kind: dict[str, Any],
+    says: str,
+    enrollment: str | None,
+    imports: int,
+) -> None:
+    stage(installation, skip=says == "yes", **kind)
+    graded(installation, RIGHT)
+    made = installation.watch(f"{LINE},{says}", **IMPORTS, require_skip_enrollment=True)
+    assert made.poll().imports == imports == made.calls(IMPORT)
+    assert made.made("enrollment") == [(enrollment,)] * imports
+    assert made.told()["enrollments"] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "skip", "enrollment"),
+    [
+        ({"lesson_type": "test-out"}, "", "possible"),
+        ({"lesson_type": "placement"}, "no", "possible"),
+        ({"lesson_type": "placement"}, "yes", "skipped"),
+        ({"lesson_type": "test-out", "track": "missing"}, "", "failed"),
+        ({"lesson_type": "unit-test"}, "", "never"),
+    ],
+)
+def test_what_an_import_did_to_courses_is_told(
+    installation: Installation, kind: dict[str, Any], skip: str, enrollment: str
+) -> None:
+    stage(installation, skip=skip == "yes", **kind)
+    graded(installation, RIGHT)
+    made = installation.watch(f"{LINE},{skip}", **IMPORTS)
+    poll = made.poll()
+    assert made.pair("enrollment") == made.made("enrollment")[0] == (enrollment,)
+    assert poll.enrollments_possible == (enrollment == "possible")
+    assert poll.enrollments_failed == (enrollment == "failed")
+    assert len(made.told()["enrollments"]) == (enrollment == "possible")
+
+
+def test_polls_wait_longer_while_nothing_comes_and_begin_anew_when_something_does(
+    installation: Installation,
+) -> None:
+    stage(installation)
+    made = installation.watch(LINE, **IMPORTS)
+    asked = []
+    for minutes in range(0, 16 * 60, 5):
+        if made.is_due(minutes) and made.poll(minutes).polled:
+            asked.append(minutes)
+    assert asked[:2] == [0, 20] and 4 <= len(asked) <= 7
+    waits = [after - before for before, after in pairwise(asked)]
+    assert waits == sorted(waits)
+    last = asked[-1] + 700
+    graded(installation, RIGHT, OPEN, grade="SUBMITTED")
+    assert made.poll(last).polled == 1
+    assert made.poll(last + 14).polled == 0
+    assert made.poll(last + 16).polled == 1
+
+
+def test_a_new_assignment_reopens_a_final_pair_and_its_attempt_is_a_new_row(
+    installation: Installation,
+) -> None:
+    installation.vendors.seed(world={"powerpath_pairs": 0, "powerpath_odd_lessons": False})
+    stage(installation)
+    graded(installation, RIGHT, HALF)
+    made = installation.configure(**IMPORTS)
+    assert made.poll().became_final == 1
+    assert made.pair("state", "attempt") == ("final", 1)
+    installation.vendors.assign(STUDENT, LESSON)
+    assert made.poll(60).polled == 1
+    assert made.pair("state", "attempt") == ("open", 2)
+    graded(installation, RIGHT, RIGHT)
+    assert made.poll(120).became_final == 1
+    found = made.rows(
+        "select attempt, finalized, score from external_tests.current_results order by attempt"
+    )
+    assert found == [(1, True, 75.0), (2, True, 100.0)]
+
+
+@pytest.mark.parametrize("status", ["failed", "expired", "cancelled"])
+def test_assignments_that_ended_are_listed_and_not_asked_about(
+    installation: Installation, status: str
+) -> None:
+    installation.vendors.seed(world={"powerpath_pairs": 0, "powerpath_odd_lessons": False})
+    stage(installation, status=status)
+    made = installation.configure(**IMPORTS)
+    assert made.poll().polled == 0
+    assert made.pair("state", "assignment_status", "outcome") == ("gone", status, "not_polled")
+    assert made.calls(PROGRESS) == 0
+
+
+def test_the_gradebook_names_the_pairs_too(installation: Installation) -> None:
+    made = installation.configure(pairs_from=["gradebook", "test_assignments"])
+    poll = made.poll()
+    origins = dict(
+        made.rows(
+            "select origins, count(*) from external_tests.current_assignments group by origins"
+        )
+    )
+    assert set(origins) <= {"test_assignments|gradebook", "gradebook", "test_assignments"}
+    assert origins["test_assignments|gradebook"] and poll.polled
+    (kinds,) = made.rows(
+        "select count(*) from external_tests.current_assignments"
+        " where lesson_type in ('quiz', 'powerpath-100') and origins = 'gradebook'"
+    )[0]
+    assert kinds == 0
+
+
+def test_of_the_watch_list_a_bad_line_is_told_and_the_others_count(
+    installation: Installation,
+) -> None:
+    stage(installation)
+    made = installation.watch(f"{LINE},maybe", ",CR-1", f"{LINE},yes", "a,b,c,d", "", f"{LINE},no")
+    poll = made.poll()
+    assert poll.problems == (
+        "watch list, line 2: skip_enrollment is neither yes nor no",
+        "watch list, line 3: student_id is blank",
+        "watch list, line 5: has 4 cells, the header 3",
+    )
+    assert made.pair("skip_enrollment", "origins") == (False, "watch_list")
+    made.watch(f"{OTHER},{LESSON}").poll(1)
+    assert made.pair("state", "next_poll_at") == ("gone", None)
+    assert made.watch(LINE).poll(2).polled == 1
+
+
+def test_only_students_of_the_roster_are_polled(installation: Installation) -> None:
+    made = installation.configure(students="roster")
+    poll = made.poll()
+    assert (poll.polled, poll.due) == (0, 0) and poll.not_in_roster > 20
+    assert "roster has no students yet" in poll.problems[0]
+    assert made.rows("select * from external_tests.current_assignments") == []
+
+
+@pytest.mark.parametrize(("kept", "found"), [(True, 2), (False, 0)])
+def test_feedback_is_kept_only_where_the_district_wants_it(
+    installation: Installation, kept: bool, found: int
+) -> None:
+    stage(installation)
+    graded(installation, {"score": 1, "feedback": "Well done"}, {"score": 0, "feedback": "No"})
+    made = installation.watch(LINE, **IMPORTS, keep_feedback=kept)
+    made.poll()
+    (rows,) = made.rows("select count(feedback) from external_tests.current_question_results")
+    assert rows == (found,)
+
+
+def test_a_poll_is_due_by_its_pairs_or_by_the_age_of_the_list(installation: Installation) -> None:
+    made = installation.watch(LINE)
+    stage(installation)
+    assert made.is_due()
+    made.poll()
+    assert [made.is_due(minutes) for minutes in (5, 14, 16)] == [False, False, True]
