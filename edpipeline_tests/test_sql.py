@@ -286,6 +286,7 @@ def test_every_claim_has_its_contradiction() -> None:
     assert set(DOCTORED) == set(CLAIMS)
 
 
+@pytest.mark.parametrize("both", ["three_file"], indirect=True)
 @pytest.mark.parametrize("name", CLAIMS)
 def test_a_claim_finds_what_contradicts_it(both: tuple[Warehouse, Warehouse], name: str) -> None:
     for warehouse in both:

@@ -31,15 +31,28 @@ def narrowed(
     No planner of either database pushes the district through every window and every common table
     expression; a narrowed input leaves it nothing to find out.
     """
-    narrow = sql
+    given = instead or {}
+    narrow = {
+        table: f"(select * from {given.get(table, table)} where district_id = $district)"
+        for table in tables
+    }
+    return read_instead(sql, narrow, tables, file)
+
+
+def read_instead(sql: str, instead: Mapping[str, str], tables: Sequence[str], file: str) -> str:
+    """A SELECT that reads something else in place of some of its tables.
+
+    Raises BadConfiguration where a table is named in another way than we can see.
+    """
     for table in tables:
-        read = (instead or {}).get(table, table)
-        of_district = rf"\1 (select * from {read} where district_id = $district)"
+        if table not in instead:
+            continue
         pattern = rf"\b{re.escape(table)}\b"
-        narrow, count = re.subn(rf"\b(from|join)\s+{pattern}", of_district, narrow)
-        if count != len(re.findall(pattern, sql)):
+        before = len(re.findall(pattern, sql))
+        sql, count = re.subn(rf"\b(from|join)\s+{pattern}", rf"\1 {instead[table]}", sql)
+        if count != before:
             raise BadConfiguration(
                 f"{file}: write `from {table} alias` or `join {table} alias` wherever it is read,"
                 " and the alias before its columns"
             )
-    return narrow
+    return sql
