@@ -5,6 +5,7 @@ postgres_database_url  an empty database of it, one for the test
 warehouse_url          an empty warehouse; the test runs twice, on DuckDB and on PostgreSQL
 """
 
+import gc
 import os
 import shutil
 import tempfile
@@ -102,6 +103,13 @@ def _has_room(memory: Path) -> bool:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let modules that take long come first, so that no core waits for another at the end."""
     items.sort(key=lambda item: LONGEST.get(item.path.name, len(LONGEST)))
+
+
+def pytest_collection_finish() -> None:
+    """What is there by now stays; Python need not look through it again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(scope="session", autouse=True)
