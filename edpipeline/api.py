@@ -294,7 +294,9 @@ def read_api(
     Raises BadConfiguration, naming the key, for what is unknown, missing or of a wrong form.
     """
     parsed(text, path, ApiSpec)
-    plain = _resolved(yaml.load(text, Loader=yaml.BaseLoader), layouts or {}, path)
+    plain = _resolved(
+        yaml.load(text, Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader)), layouts or {}, path
+    )
     over = _resolved(overrides or {}, layouts or {}, path)
     for kind in NAMED:
         unknown = sorted(set(over.get(kind) or {}) - set(plain.get(kind, {})))

@@ -27,6 +27,8 @@ REMEDIES = {
     "date_from_datetime_parsing": "write a date such as 2026-07-01",
     "string_too_short": "must not be empty",
 }
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The one in C, which takes a tenth of the time, where it came with the library."""
 Location = tuple[str | int, ...]
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -86,7 +88,7 @@ def parsed(text: str, path: Path, model: type[Model]) -> tuple[Model, Lines]:
     """The file's text as a model, and its lines. Raises BadConfiguration, naming every problem."""
     reading = Lines(path, {})
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = yaml.compose(text, Loader=LOADER)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
         raise reading.error((), f"not YAML ({error.problem})", line) from None

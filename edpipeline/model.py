@@ -103,7 +103,7 @@ class Column:
         return SQL_TYPES[self.kind]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Table:
     """One table that a source fills. Its key is one column, unique per district."""
 
@@ -306,7 +306,7 @@ class Planner(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Source:
     """One system that data comes from."""
 

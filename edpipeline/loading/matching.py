@@ -7,7 +7,6 @@ been better. Nothing is switched by itself.
 from edpipeline.loading.compare import TableLoad
 from edpipeline.loading.report import MatchRate
 from edpipeline.model import MATCH_FIELDS, Edition
-from edpipeline.warehouse.engine import Session
 
 IDENTIFIERS = "dim_student_identifier"
 BY_CASE = ("username", "email")
@@ -18,7 +17,7 @@ def match_rates(load: TableLoad, edition: Edition, chosen: str) -> list[MatchRat
 
     New and changed rows are looked at: of those known before, the figures are known as well.
     """
-    if not edition.match_columns or not _has_identifiers(load.session):
+    if not edition.match_columns or not load.session.has_table(f"marts.{IDENTIFIERS}"):
         return []
     there = {column.name for column in load.table.columns}
     found = []
@@ -28,15 +27,6 @@ def match_rates(load: TableLoad, edition: Edition, chosen: str) -> list[MatchRat
             values, matched = _rate(load, field, names)
             found.append(MatchRate(field, field == chosen, values, matched))
     return found
-
-
-def _has_identifiers(session: Session) -> bool:
-    return bool(
-        session.value(
-            "select count(*) from information_schema.tables where table_schema = 'marts'"
-            f" and table_name = '{IDENTIFIERS}'"
-        )
-    )
 
 
 def _rate(load: TableLoad, field: str, names: list[str]) -> tuple[int, int]:

@@ -64,6 +64,14 @@ class DuckSession(Session):
         table = self._connection.sql(_filled(sql, parameters)).to_arrow_table()
         return pl.DataFrame(pl.from_arrow(table))
 
+    def has_table(self, name: str) -> bool:
+        """See `Session.has_table`. Its catalog views list every column of every table first."""
+        try:
+            self._connection.execute(f"select 1 from {name} where false")
+        except duckdb.CatalogException:
+            return False
+        return True
+
     def numbers(self, sql: str, **parameters: Any) -> NDArray[np.int64]:
         """See `Session.numbers`."""
         found = self._connection.execute(_filled(sql, parameters)).fetchnumpy()

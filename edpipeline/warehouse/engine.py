@@ -42,6 +42,10 @@ class Session(ABC):
         """A result as a frame."""
 
     @abstractmethod
+    def has_table(self, name: str) -> bool:
+        """Whether there is a table or view of that `schema.table`."""
+
+    @abstractmethod
     def numbers(self, sql: str, **parameters: Any) -> NDArray[np.int64]:
         """The single bigint column of a result that may be large; a writable array."""
 

@@ -71,6 +71,10 @@ class PostgresSession(Session):
         cursor = self._execute(sql, parameters)
         return _frame(cursor.fetchall(), cursor)
 
+    def has_table(self, name: str) -> bool:
+        """See `Session.has_table`."""
+        return self.value("select to_regclass($name)", name=name) is not None
+
     def numbers(self, sql: str, **parameters: Any) -> NDArray[np.int64]:
         """See `Session.numbers`."""
         data = io.BytesIO()

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from edpipeline.errors import Permanent
@@ -39,7 +40,8 @@ def columns_of(table: Table) -> dict[str, tuple[str, str]]:
     return {"district_id": DISTRICT} | own | HISTORY_COLUMNS
 
 
-def table_ddl(table: Table, shown: Sequence[str] = ()) -> list[str]:
+@cache
+def table_ddl(table: Table, shown: tuple[str, ...] = ()) -> tuple[str, ...]:
     """Statements that make a history table, its view of current rows, and their comments.
 
     `shown` are the columns that the view has already: they keep their places and new ones come
@@ -67,7 +69,7 @@ def table_ddl(table: Table, shown: Sequence[str] = ()) -> list[str]:
         f"comment on column {table.full_name}.{name} is {_text(description)}"
         for name, (_, description) in columns.items()
     ]
-    return statements
+    return tuple(statements)
 
 
 def _current(table: Table) -> str:
@@ -120,7 +122,7 @@ def prepare(warehouse: Warehouse, sources: Sequence[Source], sql_folder: Path) -
         for source in sources:
             session.run(f"drop view if exists {results.view_name(source.name)}")
         for table in tables:
-            session.script(";\n".join(table_ddl(table, _shown(session, table))))
+            session.script(";\n".join(table_ddl(table, tuple(_shown(session, table)))))
         for statement in [*indexes, *views]:
             session.run(statement)
         session.run("delete from ops.schema_version")
@@ -169,11 +171,7 @@ def _types(session: Session, schema: str, relation: str) -> dict[str, str]:
 
 
 def _is_prepared(session: Session, fingerprint: str) -> bool:
-    exists = session.value(
-        "select count(*) from information_schema.tables"
-        " where table_schema = 'ops' and table_name = 'schema_version'"
-    )
-    if not exists:
+    if not session.has_table("ops.schema_version"):
         return False
     found = session.value(
         "select count(*) from ops.schema_version where fingerprint = $fingerprint",
