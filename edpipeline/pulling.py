@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 from edpipeline import sources
 from edpipeline.api import ApiSpec, places, read_api
 from edpipeline.districts import account_of, pull_use
-from edpipeline.errors import AccountLocked, BadConfiguration, EdpipelineError, NotFound
+from edpipeline.errors import AccountLocked, BadConfiguration, EdpipelineError
 from edpipeline.fetching import fetch_new
 from edpipeline.landing import drop as landing
 from edpipeline.landing.drop import Arrived, Delivery
@@ -391,12 +391,3 @@ def _written(path: Path, asked: Ask, done: list[Pulled]) -> Path:
     }
     path.write_text(json.dumps(told, indent=1, sort_keys=True), "utf-8")
     return path
-
-
-def pulled_source(name: str) -> Source:
-    """The source of that name; raises NotFound, naming those that are pulled."""
-    for source in sources.ALL:
-        if source.name == name and source.is_pulled:
-            return source
-    known = ", ".join(source.name for source in sources.ALL if source.is_pulled)
-    raise NotFound(f"{name[:40]!r} is not pulled from an API; these are: {known}")

@@ -10,6 +10,7 @@ and `approval`, which know no terminal.
     terminal.py     tables, sentences, progress
     roster.py       check, preview, sync, approve, rebuild
     pulls.py        what check and sync do with vendors' APIs
+    polls.py        what sync does with tests that are polled
     uploads.py      upload, editions
     schools.py      match-schools
     reports.py      history, report, dictionary

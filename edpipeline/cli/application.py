@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 
 from edpipeline import __version__, sources
 from edpipeline.cli import terminal
-from edpipeline.districts import District
+from edpipeline.districts import District, is_polled
 from edpipeline.errors import EdpipelineError, NotFound, Permanent, Transient
 from edpipeline.pipeline import Pipeline
 from edpipeline.settings import load_settings
@@ -107,15 +107,16 @@ def chosen(pipeline: Pipeline, district_id: str | None, source: str = "") -> Seq
     if district_id:
         return (pipeline.district(district_id),)
     names = [source] if source else [one.name for one in sources.ALL]
-    found = [
-        each
-        for each in pipeline.districts.all
-        if any(use is not None and use.enabled for use in map(each.daily_use, names))
-    ]
+    found = [each for each in pipeline.districts.all if any(_syncs(each, name) for name in names)]
     if not found:
-        what = source or "anything every day"
+        what = source or "anything by itself"
         raise NotFound(
             f"no district of {pipeline.settings.districts} syncs {what}; add one, as"
             " examples/districts.yaml shows"
         )
     return found
+
+
+def _syncs(district: District, source: str) -> bool:
+    use = district.daily_use(source)
+    return is_polled(district, source) or (use is not None and use.enabled)

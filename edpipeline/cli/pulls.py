@@ -7,6 +7,8 @@ from edpipeline.cli import terminal
 from edpipeline.cli.application import ACT
 from edpipeline.districts import District, pull_use
 from edpipeline.landing import drop as landing
+from edpipeline.loading.load import Progress
+from edpipeline.loading.report import SyncReport
 from edpipeline.model import Source
 from edpipeline.pipeline import Pipeline
 
@@ -23,9 +25,7 @@ def pull_one(pipeline: Pipeline, district: District, source: Source, day: date |
         if day is None:
             reports = pulling.pull_and_load(pipeline, district.id, source, now, progress)
         else:
-            landed = landing.deliveries(pipeline.store, district.id, source.name, day, day)
-            sync = pipeline.sync(district.id, day, progress, source.name)
-            reports = uploading.load(pipeline, landed[-1]) if landed else [sync.load_day(day)]
+            reports = loaded_again(pipeline, district, source, day, progress)
         if any(report.applied for report in reports):
             pipeline.refill(district.id, progress)
         waiting = pulling.schools_that_wait(pipeline, district.id, source)
@@ -35,3 +35,12 @@ def pull_one(pipeline: Pipeline, district: District, source: Source, day: date |
         command = f"edpipeline match-schools --district {district.id} --source {source.name}"
         terminal.say(f"{waiting} of the vendor's schools are not matched: {command}", "yellow")
     return 0 if all(report.applied for report in reports) else ACT
+
+
+def loaded_again(
+    pipeline: Pipeline, district: District, source: Source, day: date, progress: Progress
+) -> list[SyncReport]:
+    """What has landed of a day loaded again: the reports; raises NotFound where nothing has."""
+    landed = landing.deliveries(pipeline.store, district.id, source.name, day, day)
+    sync = pipeline.sync(district.id, day, progress, source.name)
+    return uploading.load(pipeline, landed[-1]) if landed else [sync.load_day(day)]

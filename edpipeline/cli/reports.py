@@ -1,7 +1,7 @@
 """Commands that only tell: what happened, what became of every row, what the tables hold."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +13,7 @@ from edpipeline import sources
 from edpipeline.cli import terminal
 from edpipeline.cli.application import CsvFile, OneDistrict, open_pipeline
 from edpipeline.errors import NotFound
-from edpipeline.loading.report import SyncReport, findings_csv, load_reports
+from edpipeline.loading.report import SyncReport, findings_csv, load_reports, summed
 from edpipeline.pipeline import ROSTER
 from edpipeline.settings import load_settings
 
@@ -49,7 +49,8 @@ def history(
 ) -> None:
     """Show the syncs of the last days: when, how they ended, and what is to be done.
 
-    A day that was loaded again because of an earlier one shows what it came to last.
+    A day that was loaded again because of an earlier one shows what it came to last. The polls of
+    a day are one line.
     """
     pipeline = open_pipeline()
     if district:
@@ -73,7 +74,25 @@ def history(
         terminal.say(f"No such sync in the last {days} days.")
         return
     zones = {each.id: ZoneInfo(each.time_zone) for each in pipeline.districts.all}
-    terminal.show_history(reports, lambda district_id: zones.get(district_id, UTC_ZONE))
+    terminal.show_history(
+        _days_of_polls(reports), lambda district_id: zones.get(district_id, UTC_ZONE)
+    )
+
+
+def _days_of_polls(reports: list[SyncReport]) -> list[SyncReport]:
+    """Reports with those of each day's polls as one, where its newest stood."""
+    polled = {source.name for source in sources.ALL if source.is_polled}
+    shown: list[list[SyncReport]] = []
+    days: dict[tuple[str, str, date], list[SyncReport]] = {}
+    for each in reports:
+        if each.source not in polled or not each.drop_id:
+            shown.append([each])
+            continue
+        day = (each.district_id, each.source, each.day)
+        if day not in days:
+            shown.append(days.setdefault(day, []))
+        days[day].append(each)
+    return [one for of_day in shown if (one := summed(of_day[::-1]))]
 
 
 def report(

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from edpipeline import pulling, sources
+from edpipeline import polling, pulling, sources
 from edpipeline.approval import approve as record_approval
 from edpipeline.approval import find_waiting
 from edpipeline.cli import terminal
@@ -24,9 +24,10 @@ from edpipeline.cli.application import (
     open_pipeline,
     user_name,
 )
+from edpipeline.cli.polls import poll_one
 from edpipeline.cli.pulls import pull_one
 from edpipeline.districts import District, roster_use
-from edpipeline.errors import EdpipelineError
+from edpipeline.errors import EdpipelineError, NotFound
 from edpipeline.landing.stability import LookSettings, Verdict
 from edpipeline.loading.options import LoadOptions
 from edpipeline.loading.report import SyncReport, escaped
@@ -63,6 +64,7 @@ def check(district: OneDistrict = None) -> None:
         with terminal.working(f"checking {each.id}") as progress:
             results = pipeline.check(each.id, progress)
             results += pulling.check_accounts(pipeline, each.id, progress)
+            results += polling.check_accounts(pipeline, each.id, progress)
         terminal.show_checks(each.id, results)
         wrong += sum(not result.ok for result in results)
     if wrong:
@@ -149,7 +151,10 @@ def _of_nobody(source: Source) -> LoadOptions:
 def sync(
     district: OneDistrict = None,
     source: Annotated[
-        str, typer.Option("--source", "-s", metavar="NAME", help="oneroster, scantron or star.")
+        str,
+        typer.Option(
+            "--source", "-s", metavar="NAME", help="oneroster, scantron, star or powerpath."
+        ),
     ] = ROSTER,
     day: Day = None,
     folder: Annotated[
@@ -163,7 +168,7 @@ def sync(
 
     Looks into the district's SFTP folder, waits up to 90 seconds until a set that may still be
     written stays as it is, and loads it as the delivery of today. With --source, asks the vendor's
-    API for what is new instead, at any time of the day.
+    API for what is new, or about every test that is due, at any time of the day.
 
     With --day, loads again what has landed for that day; with --from, what is in that folder is
     the delivery.
@@ -175,14 +180,23 @@ def sync(
     if source != ROSTER:
         if folder is not None:
             raise typer.BadParameter("--from is for rosters; hand files over with `upload`")
-        pulled = pulling.pulled_source(source)
+        asked = _asked_source(source)
+        act = poll_one if asked.is_polled else pull_one
         districts = chosen(pipeline, district, source)
-        _for_each(districts, lambda each: pull_one(pipeline, each, pulled, target))
+        _for_each(districts, lambda each: act(pipeline, each, asked, target))
         return
     districts = chosen(pipeline, district, source)
     if folder is not None and len(districts) != 1:
         raise typer.BadParameter("--from needs --district: whose delivery is it?")
     _for_each(districts, lambda each: _sync_one(pipeline, each, target, folder))
+
+
+def _asked_source(name: str) -> Source:
+    """The source of that name; raises NotFound, naming those that have an API that is asked."""
+    asked = {each.name: each for each in sources.ALL if each.is_pulled or each.is_polled}
+    if name not in asked:
+        raise NotFound(f"{name[:40]!r} has no API that is asked; these have: {', '.join(asked)}")
+    return asked[name]
 
 
 def approve(

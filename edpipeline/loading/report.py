@@ -113,6 +113,11 @@ class SyncReport:
         """True where the tables hold this delivery now."""
         return self.status in LOADED
 
+    @property
+    def is_usable(self) -> bool:
+        """True where every file of it was loaded."""
+        return self.applied and all(file.status != "kept" for file in self.files)
+
     def markdown(self) -> str:
         """The report as Markdown; counts and codes only, never a value of a row."""
         lines = [
@@ -130,6 +135,44 @@ class SyncReport:
             lines += ["", "| match on | ids | matched | share |", "|---|---:|---:|---:|"]
             lines += [rate.markdown_row() for rate in self.match_rates]
         return "\n".join(lines)
+
+
+def summed(reports: Sequence[SyncReport]) -> SyncReport | None:
+    """Reports of one district's day, the oldest first, as one: the newest, with the sums of all
+    files by table, and with the status and messages of those that did not go well; None of none."""
+    if len(reports) < 2:
+        return next(iter(reports), None)
+    files: dict[str, FileReport] = {}
+    rates: dict[str, MatchRate] = {}
+    for report in reports:
+        for file in report.files:
+            files[file.table_name] = _plus(file, files.get(file.table_name))
+        for rate in report.match_rates:
+            rates[rate.field] = rate.plus(rates.get(rate.field))
+    told = [each for each in reports if each.status != LOADED[0]]
+    return replace(
+        reports[-1],
+        status=(told or reports)[-1].status,
+        message="\n".join(dict.fromkeys(each.message for each in told if each.message)),
+        files=tuple(files.values()),
+        match_rates=tuple(rates.values()),
+    )
+
+
+def _plus(file: FileReport, other: FileReport | None) -> FileReport:
+    if other is None:
+        return file
+    return replace(
+        file,
+        status=other.status if file.status == "same_bytes" else file.status,
+        rejected_by_code=_added(other.rejected_by_code, file.rejected_by_code),
+        warnings_by_code=_added(other.warnings_by_code, file.warnings_by_code),
+        **{name: getattr(file, name) + getattr(other, name) for name in COUNTED},
+    )
+
+
+def _added(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    return {code: one.get(code, 0) + other.get(code, 0) for code in {**one, **other}}
 
 
 def _markdown_row(file: FileReport) -> str:

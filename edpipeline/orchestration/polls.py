@@ -8,16 +8,15 @@ one materialization of each table, because a person looks at a run, not at fifty
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
-from typing import Any
 
 import dagster as dg
 
-from edpipeline import uploading
+from edpipeline import polling, uploading
 from edpipeline.districts import is_polled
 from edpipeline.errors import BadDelivery, EdpipelineError, NotFound, Permanent, Transient
 from edpipeline.landing import drop as landing
 from edpipeline.landing.drop import Delivery
-from edpipeline.loading.report import COUNTED, LOADED, FileReport, MatchRate, SyncReport
+from edpipeline.loading.report import LOADED, SyncReport, summed
 from edpipeline.model import Source
 from edpipeline.orchestration import checks
 from edpipeline.orchestration.alerts import alert
@@ -29,6 +28,7 @@ from edpipeline.orchestration.standing import poll_day
 from edpipeline.orchestration.steps import FAILURE_TAG, LASTING, Event, Job, OpenPipeline
 from edpipeline.orchestration.uploads import STUCK, now_in_utc
 from edpipeline.pipeline import Pipeline
+from edpipeline.polling import listed_at
 
 EVERY_FIVE_MINUTES = "*/5 * * * *"
 """What is due is asked for at most so much later. A tick asks the warehouse alone."""
@@ -70,8 +70,6 @@ class _PollRun(Run):
             yield from self._load_again(key, district_id, day)
 
     def _poll(self, key: str, district_id: str, now: datetime) -> Iterator[Event]:
-        from edpipeline import polling
-
         loaded: list[Loaded] = []
         trouble, counts = None, {}
         by = SCHEDULED if "dagster/schedule_name" in self.context.run.tags else BY_HAND
@@ -86,10 +84,14 @@ class _PollRun(Run):
                 lambda report, delivery: loaded.append((report, delivery)),
             )
             counts = numbers(poll)
+            for problem in poll.problems:
+                self.context.log.warning(f"{key}: {problem}")
         except EdpipelineError as error:
             trouble = error
         if loaded:
+            # What was loaded before a trouble counts, and is shown.
             yield self._answered([delivery for _, delivery in loaded], counts)
+            yield from self._shown(key, [report for report, _ in loaded])
         elif trouble is None:
             yield dg.AssetObservation(
                 checks.landing_key(self.source),
@@ -97,8 +99,6 @@ class _PollRun(Run):
                 partition=partition_key(district_id, day_and_district(key)[0]),
                 metadata=counts,
             )
-        # What was loaded before the trouble counts, and is shown.
-        yield from self._shown(key, [report for report, _ in loaded])
         if trouble is not None:
             raise trouble
 
@@ -126,8 +126,8 @@ class _PollRun(Run):
 
         Raises BadDelivery where there is one.
         """
-        refused = [report for report in reports if not is_usable(report)]
-        usable = summed([report for report in reports if is_usable(report)])
+        refused = [report for report in reports if not report.is_usable]
+        usable = summed([report for report in reports if report.is_usable])
         for report in filter(None, (usable, *refused)):
             yield self.became(report)
             yield from self.of_tables(key, report)
@@ -143,55 +143,12 @@ class _PollRun(Run):
             raise BadDelivery("\n".join(why))
 
 
-def numbers(poll: Any) -> dict[str, int]:
+def numbers(poll: polling.Poll) -> dict[str, int]:
     """The counts of a poll by their names in words, for metadata that is drawn over time."""
-    counts = asdict(replace(poll, reports=()))
+    counts = asdict(replace(poll, reports=())) | {"problems": len(poll.problems)}
     return {
         name.replace("_", " "): count for name, count in counts.items() if isinstance(count, int)
     }
-
-
-def is_usable(report: SyncReport) -> bool:
-    """Whether every file of a delivery was loaded."""
-    return report.applied and all(file.status != "kept" for file in report.files)
-
-
-def summed(reports: Sequence[SyncReport]) -> SyncReport | None:
-    """Reports of one district's day as one, with the sums of its files; None of none."""
-    if not reports:
-        return None
-    files: dict[str, FileReport] = {}
-    rates: dict[str, MatchRate] = {}
-    for report in reports:
-        for file in report.files:
-            files[file.table_name] = _plus(file, files.get(file.table_name))
-        for rate in report.match_rates:
-            rates[rate.field] = rate.plus(rates.get(rate.field))
-    last, errors = reports[-1], [each for each in reports if each.status != "loaded"]
-    return replace(
-        last,
-        status=(errors or [last])[-1].status,
-        message="\n".join(dict.fromkeys(each.message for each in errors if each.message)),
-        started_at=reports[0].started_at,
-        files=tuple(files.values()),
-        match_rates=tuple(rates.values()),
-    )
-
-
-def _plus(file: FileReport, other: FileReport | None) -> FileReport:
-    if other is None:
-        return file
-    return replace(
-        file,
-        status="loaded",
-        rejected_by_code=_added(other.rejected_by_code, file.rejected_by_code),
-        warnings_by_code=_added(other.warnings_by_code, file.warnings_by_code),
-        **{name: getattr(file, name) + getattr(other, name) for name in COUNTED},
-    )
-
-
-def _added(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
-    return {code: one.get(code, 0) + other.get(code, 0) for code in {**one, **other}}
 
 
 def poll_schedule(source: Source, job: Job, open_pipeline: OpenPipeline) -> dg.ScheduleDefinition:
@@ -260,36 +217,45 @@ class _Tick:
         return {day_and_district(key)[1] for key in keys if key}
 
     def _is_due(self, district_id: str) -> bool:
-        from edpipeline import polling
+        """Whether the day's last run ended too early, or else whether any test is due.
 
+        After one that a person has to see to, only once a poll has succeeded, by command.
+        """
         try:
-            return not self._waits_for_a_person(district_id) and polling.is_due(
-                self.pipeline, district_id, self.source, self.now
-            )
+            last = self._last_failed(district_id)
+            if last and last.dagster_run.tags.get(FAILURE_TAG) == LASTING:
+                ended = datetime.fromtimestamp(last.end_time or 0, UTC)
+                if not self._has_succeeded_since(district_id, ended):
+                    return False
+            elif last:
+                return True
+            return polling.is_due(self.pipeline, district_id, self.source, self.now)
         except EdpipelineError as error:
             self.troubles.append(type(error)(f"{district_id}: {error}"))
             return False
 
-    def _waits_for_a_person(self, district_id: str) -> bool:
-        """Whether the day's last run failed for a lasting reason, and no poll has come to an end
-        since: the history has none. A run that failed for a reason that may pass, or was killed,
-        is asked for again by the next tick that finds anything due."""
+    def _last_failed(self, district_id: str) -> dg.RunRecord | None:
+        """The day's last run, where it failed or was killed."""
         key = str(partition_key(district_id, self._day(district_id)))
         filters = dg.RunsFilter(job_name=job_name(self.source), tags={PARTITION_TAG: key})
-        for record in self.instance.get_run_records(filters, limit=1):
-            if record.dagster_run.tags.get(FAILURE_TAG) == LASTING:
-                ended = datetime.fromtimestamp(record.end_time or 0, UTC)
-                return not self._has_succeeded_since(district_id, ended)
-        return False
+        last = next(iter(self.instance.get_run_records(filters, limit=1)), None)
+        return last if last and last.dagster_run.status is dg.DagsterRunStatus.FAILURE else None
 
     def _has_succeeded_since(self, district_id: str, since: datetime) -> bool:
+        """The history has answers that were loaded since; or tests were listed since, of which
+        there was nothing new, and the history has no failure."""
         statuses = ", ".join(f"'{status}'" for status in LOADED)
         with self.pipeline.warehouse.transaction() as session:
-            found = session.value(
-                "select count(*) from ops.sync_history where district_id = $district"
-                f" and source = $source and completed_at > $since and status in ({statuses})",
+            [(loaded, failed)] = session.rows(
+                f"select count(*) filter (where status in ({statuses})),"
+                " count(*) filter (where status = 'failed')"
+                " from ops.sync_history where district_id = $district"
+                " and source = $source and completed_at > $since",
                 district=district_id,
                 source=self.source.name,
                 since=since.replace(tzinfo=None),
             )
-        return bool(found)
+        if loaded or failed:
+            return bool(loaded)
+        store, name = self.pipeline.store, self.source.name
+        return listed_at.was_listed_since(store, district_id, name, since, self.now)

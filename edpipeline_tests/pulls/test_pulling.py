@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from edpipeline import pulling, sources
-from edpipeline.errors import BadConfiguration, NotFound, Transient
+from edpipeline.errors import BadConfiguration, Transient
 from edpipeline.landing.schools import decide_schools
 from edpipeline.pipeline import Pipeline
 from edpipeline.sandbox.sftp_server import SftpServer, sftp_server
@@ -484,9 +484,7 @@ def test_a_pull_works_the_same_on_postgresql(
         assert made.asked("scantron", 2) == {"2026-08-30T06:30:00Z"}
 
 
-def test_a_source_that_is_not_pulled_is_refused(early: Installation) -> None:
-    with pytest.raises(NotFound, match="scantron"):
-        pulling.pulled_source("nwea_map")
+def test_a_district_without_the_source_is_told_what_to_add(early: Installation) -> None:
     bare = Pipeline(early.pipeline.settings)
     text = "districts: [{id: quillmere, name: Q, time_zone: UTC}]"
     bare.settings.districts.write_text(text)
