@@ -1,0 +1,275 @@
+"""Days on which PowerPath is wrong, gone or slow, and runs that end in between."""
+
+import json
+from typing import Any
+
+import pytest
+
+from edpipeline.errors import BadCredentials, Busy, EdpipelineError, Transient
+from edpipeline.landing.store import FolderStore
+from edpipeline.polling import account_works, check_accounts, rounds, run
+from edpipeline_tests.polling.installation import (
+    DISTRICT,
+    IMPORT,
+    IMPORTS,
+    LESSON,
+    PROGRESS,
+    RIGHT,
+    SOURCE,
+    STUDENT,
+    Installation,
+)
+
+LINE = f"{STUDENT},{LESSON}"
+
+
+@pytest.fixture
+def made(installation: Installation) -> Installation:
+    """A pair whose test is graded: the next import makes it final."""
+    installation.vendors.heal()
+    installation.vendors.lesson(LESSON, lesson_type="test-out", provider="edulastic")
+    record = {"grade": "GRADED", "questions": [RIGHT, RIGHT]}
+    installation.vendors.vendor(STUDENT, LESSON, edulastic=record)
+    return installation.watch(LINE, **IMPORTS)
+
+
+def lost(made: Installation, path: str, **fault: Any) -> None:
+    made.vendors.inject(match={"path": path}, **fault)
+
+
+@pytest.mark.parametrize(
+    ("fault", "state", "outcome", "calls"),
+    [
+        # It was not carried out: once more, in the same run.
+        ({"drop_connection": True}, "final", "finalized_new", ["failed", "answered"]),
+        ({"status": 503}, "final", "finalized_new", ["failed", "answered"]),
+        ({"status": 429}, "final", "finalized_new", ["failed", "answered"]),
+        ({"drop_connection": True, "times": 9}, "open", "vendor_error", ["failed", "failed"]),
+        # It was carried out, and progress says so: never again.
+        (
+            {"drop_connection": True, "acts_first": True},
+            *("final", "finalized_new", ["failed"]),
+        ),
+        ({"status": 500, "acts_first": True}, "final", "finalized_new", ["failed"]),
+        ({"hang_s": 1, "acts_first": True}, "final", "finalized_new", ["failed"]),
+        ({"html": True}, "final", "finalized_new", ["failed"]),
+        # It is refused, and nobody knows for how long.
+        ({"status": 404}, "open", "not_assigned", ["refused"]),
+        ({"status": 400}, "open", "not_assigned", ["refused"]),
+        ({"status": 422}, "open", "not_assigned", ["refused"]),
+        ({"status": 302, "headers": {"Location": "/x"}}, "open", "not_assigned", ["refused"]),
+    ],
+)
+def test_an_import_is_made_again_only_when_progress_says_that_nothing_was_done(
+    made: Installation, fault: dict[str, Any], state: str, outcome: str, calls: list[str]
+) -> None:
+    lost(made, IMPORT, **fault)
+    poll = made.poll()
+    assert made.pair("state", "outcome") == (state, outcome)
+    assert [outcome for (outcome,) in made.made("outcome")] == calls
+    assert poll.imports == len(calls)
+    assert len(made.told()["enrollments"]) == (state == "final")
+    made.vendors.heal()
+    made.poll(20)
+    assert made.pair("state", "enrollment") == ("final", "possible")
+    assert made.poll(10_000).polled == 0
+
+
+@pytest.mark.parametrize("status", [500, 422])
+def test_a_provider_that_is_down_is_asked_again_later(made: Installation, status: int) -> None:
+    made.vendors.seed(world={"powerpath_vendor_error": status})
+    made.vendors.vendor(STUDENT, LESSON, edulastic={"mode": "down"})
+    made.poll()
+    assert made.pair("state", "outcome") == (
+        "open",
+        "vendor_error" if status == 500 else "not_assigned",
+    )
+    made.vendors.vendor(STUDENT, LESSON, edulastic={"mode": "ok"})
+    assert made.poll(20).became_final == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "outcome"),
+    [
+        ({"status": 404}, "not_found"),
+        ({"status": 422}, "not_assigned"),
+        ({"status": 500}, "vendor_error"),
+        ({"drop_connection": True}, "vendor_error"),
+        ({"html": True}, "schema_drift"),
+        ({"status": 200, "body": []}, "schema_drift"),
+        ({"status": 200, "body": {"lessonType": "test-out"}}, "schema_drift"),
+    ],
+)
+def test_a_pair_without_progress_is_never_imported(
+    made: Installation, fault: dict[str, Any], outcome: str
+) -> None:
+    lost(made, PROGRESS, times=None, **fault)
+    poll = made.poll()
+    assert (made.pair("outcome"), made.calls(IMPORT), poll.imports) == ((outcome,), 0, 0)
+    made.vendors.heal()
+    assert made.poll(25 * 60).became_final == 1
+
+
+def test_who_is_not_found_three_times_is_put_before_people(made: Installation) -> None:
+    lost(made, PROGRESS, times=None, status=404)
+    states = []
+    for days in range(4):
+        made.poll(days * 24 * 60 + days)
+        states += made.pair("state")
+    assert states == ["open", "open", "quarantined", "quarantined"]
+    made.vendors.heal()
+    assert made.poll(5 * 24 * 60).became_final == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "state", "reason"),
+    [
+        ({"provider": "AlphaTest"}, "quarantined", "unknown_provider"),
+        ({"provider": None}, "quarantined", "unknown_provider"),
+        ({"lesson_type": "quiz"}, "refused", "unknown_lesson_type"),
+        ({"lesson_type": "powerpath-100"}, "refused", "unknown_lesson_type"),
+    ],
+)
+def test_what_nobody_knows_is_kept_apart_and_not_imported(
+    made: Installation, change: dict[str, Any], state: str, reason: str
+) -> None:
+    made.vendors.lesson(LESSON, **change)
+    poll = made.poll()
+    assert (made.pair("state", "outcome"), made.calls(IMPORT)) == ((state, reason), 0)
+    assert (poll.refused, poll.quarantined) == (state == "refused", state == "quarantined")
+    (record,) = made.rows("select record from external_tests.current_quarantine")[0]
+    assert "unknown" in json.loads(record) and "CANARY" not in record
+    made.vendors.lesson(LESSON, lesson_type="test-out", provider="edulastic")
+    assert made.poll(25 * 60).became_final == (state == "quarantined")
+
+
+def test_a_token_that_ends_in_between_is_had_anew(made: Installation) -> None:
+    lost(made, IMPORT, token_revoked=True)
+    assert made.poll().became_final == 1
+    assert made.made("outcome") == [("answered",)]
+
+
+def test_who_may_not_import_is_told_after_what_was_done_is_loaded(made: Installation) -> None:
+    made.vendors.seed(world={"powerpath_may_write": False})
+    with pytest.raises(BadCredentials, match="403"):
+        made.poll()
+    assert made.made("outcome", "http_status") == [("refused", 403)]
+    assert made.pair("outcome") == ("not_assigned",)
+    (failed,) = made.rows("select count(*) from ops.sync_history where status = 'failed'")[0]
+    assert failed == 1
+
+
+def test_failures_in_a_row_stop_the_run_and_what_was_done_stays(made: Installation) -> None:
+    lines = [f"S{number},{LESSON}" for number in range(101, 140)]
+    many = made.watch(*lines, **IMPORTS, pace={"pairs_at_once": 40, "per_second": 1000})
+    lost(many, PROGRESS, times=None, skip=5, status=503)
+    with pytest.raises(Transient, match="10 failures in a row"):
+        many.poll()
+    (known,) = many.rows("select count(*) from external_tests.current_assignments")[0]
+    assert 10 <= known < len(lines)
+    made.vendors.heal()
+    assert many.poll(1).polled == len(lines) - known
+
+
+def test_a_run_that_ends_before_it_lands_has_told_what_it_meant_to_import(
+    made: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run.Run, "_land", killed)
+        with pytest.raises(KeyboardInterrupt):
+            made.poll()
+    assert made.rows("select * from external_tests.current_assignments") == []
+    assert made.calls(IMPORT) == 1
+    poll = made.poll(5)
+    assert made.calls(IMPORT) == 1 and poll.imports == 1
+    (call,) = made.made("outcome", "finalized", "enrollment", "called_by", "http_status")
+    assert call == ("unknown", True, "possible", "sam@quillmere.example", None)
+    assert made.pair("state", "enrollment") == ("final", "possible")
+    assert made.poll(6).imports == 0
+
+
+def test_a_run_that_ends_before_it_loads_is_made_up_for(
+    made: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edpipeline import uploading
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(uploading, "load", killed)
+        with pytest.raises(KeyboardInterrupt):
+            made.poll()
+    asked = made.calls(PROGRESS)
+    poll = made.poll(5)
+    assert (made.calls(PROGRESS), poll.polled, len(poll.reports)) == (asked, 0, 1)
+    assert made.pair("state") == ("final",)
+    assert made.made("outcome") == [("answered",)]
+
+
+def test_an_intent_is_written_before_its_imports_and_named_by_the_delivery(
+    made: Installation,
+) -> None:
+    made.poll()
+    store = made.pipeline.store
+    assert isinstance(store, FolderStore)
+    (key,) = store.list(f"powerpath/{DISTRICT}/intents/")
+    name = key.rpartition("/")[2].removesuffix(".json")
+    (call_id,) = made.made("call_id")[0]
+    assert call_id == f"{name}-0"
+    assert b"CANARY" not in store.read_bytes(key)
+
+
+def test_half_a_list_is_no_list(made: Installation) -> None:
+    listing = made.configure(**IMPORTS)
+    lost(listing, "test-assignments", status=503, times=None)
+    with pytest.raises(Transient):
+        listing.poll()
+    assert listing.rows("select * from external_tests.current_assignments") == []
+    assert listing.is_due(1)
+
+
+def test_a_district_is_polled_by_one_run_at_a_time(made: Installation) -> None:
+    with rounds._alone(made.pipeline, DISTRICT, SOURCE), pytest.raises(Busy):
+        made.poll()
+
+
+def test_a_check_asks_for_one_record_and_changes_nothing(made: Installation) -> None:
+    told = account_works(made.pipeline, DISTRICT, SOURCE)
+    assert told.startswith("Account is working; results are imported")
+    assert (made.calls(IMPORT), made.calls(PROGRESS)) == (0, 0)
+    (call,) = [one for one in made.vendors.calls() if "test-assignments" in one["path"]]
+    assert call["query"] == {"limit": "1", "offset": "0"}
+    quiet = made.watch(LINE)
+    assert "nothing is imported" in account_works(quiet.pipeline, DISTRICT, SOURCE)
+
+
+def test_a_check_says_that_the_secret_is_wrong(
+    made: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PP_SECRET", "CANARY-wrong")
+    (found,) = check_accounts(made.pipeline, DISTRICT)
+    assert not found.ok and "client id or the secret" in found.message
+    with pytest.raises(EdpipelineError) as caught:
+        made.poll()
+    assert isinstance(caught.value, BadCredentials) and "CANARY" not in repr(caught.value)
+
+
+def test_attempts_before_the_one_that_is_first_seen_are_read_once(
+    installation: Installation,
+) -> None:
+    again = {"powerpath_pairs": 3, "powerpath_stage": "again", "powerpath_odd_lessons": False}
+    installation.vendors.seed(world=again)
+    made = installation.configure()
+    polled = made.poll().polled
+    attempts = made.rows(
+        "select attempt, finalized, count(*) from external_tests.current_results"
+        " group by attempt, finalized order by attempt"
+    )
+    assert attempts == [(1, True, polled), (2, False, polled)]
+    assert made.calls(PROGRESS) == 2 * polled
+    made.poll(20)
+    assert made.calls(PROGRESS) == 3 * polled

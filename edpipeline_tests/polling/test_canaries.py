@@ -1,0 +1,57 @@
+"""What must stand nowhere: secrets, students' accounts, links into tests, answers, test items."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from edpipeline.errors import EdpipelineError
+from edpipeline.polling import account_works
+from edpipeline_tests.polling.installation import DISTRICT, IMPORT, IMPORTS, SOURCE, Installation
+from edpipeline_tests.pulls.canaries import assert_none, texts
+
+
+@pytest.mark.parametrize("edition", ["2025-06", "2025-12", "2026-07"])
+def test_no_secret_is_left_anywhere(
+    installation: Installation,
+    edition: str,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    installation.vendors.seed(world={"powerpath_edition": edition, "powerpath_extras": True})
+    made = installation.configure(**IMPORTS, pairs_from=["test_assignments", "gradebook"])
+    said = [account_works(made.pipeline, DISTRICT, SOURCE)]
+    poll = made.poll()
+    assert poll.imports and poll.became_final
+    for number, fault in enumerate(({"status": 422}, {"html": True}, {"half_body": True}), 1):
+        made.vendors.inject(match={"path": "getAssessmentProgress"}, times=9, **fault)
+        made.vendors.inject(match={"path": IMPORT}, times=9, **fault)
+        try:
+            said.append(repr(made.poll(number * 60 * 24)))
+        except EdpipelineError as error:
+            said += [str(error), repr(error), repr(error.__cause__), repr(error.__context__)]
+        made.vendors.heal()
+    out, err = capfd.readouterr()
+    logs = caplog.text + out + err + repr(poll) + "".join(said)
+    assert_none([("logs", logs.encode())])
+    assert_none(texts(made.folder / "home"))
+    assert_none(everything(made))
+    assert not [path for path in (made.folder / "scratch").rglob("*") if path.is_file()]
+
+
+def everything(made: Installation) -> list[tuple[str, bytes]]:
+    """Every row of every table."""
+    tables = made.rows(
+        "select table_schema || '.' || table_name from information_schema.tables"
+        " where table_schema in ('external_tests', 'ops')"
+    )
+    found = [(name, repr(made.rows(f"select * from {name}")).encode()) for (name,) in tables]
+    assert any("current_results" in name for name, _ in found)
+    return found
+
+
+def test_the_search_would_find_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("CANARY-x")
+    with pytest.raises(AssertionError):
+        assert_none(texts(tmp_path))
