@@ -82,8 +82,8 @@ def told(poll: Poll, source: Source, use: PowerPathUse) -> list[str]:
     lines += [f"{count:,} {what}." for what, count in others.items() if count]
     if not use.allow_side_effects:
         lines.append(
-            f"`allow_side_effects` is off: {source.title} is asked only to read, and a test that"
-            " nobody else has it store stays open here."
+            f"`allow_side_effects` is off: {source.title} is only read. Tests whose results nobody"
+            " else has it store stay open; docs/powerpath.md says what switching it on does."
         )
     return lines
 

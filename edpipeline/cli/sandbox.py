@@ -33,11 +33,12 @@ Folder = Annotated[
 ]
 HERE = Path(".edpipeline/sandbox")
 PULLED = tuple(source for source in sources.ALL if source.is_pulled)
+POLLED = tuple(source for source in sources.ALL if source.is_polled)
 
 
 @app.command()
 def demo(folder: Folder = HERE) -> None:
-    """Live through two evenings of roster, an upload of results, and pulls from two vendors.
+    """Live through two evenings of roster, an upload, and pulls and polls from three vendors.
 
     Starts anew each time: what an earlier demo left in the sandbox's folder is removed.
     """
@@ -46,9 +47,10 @@ def demo(folder: Folder = HERE) -> None:
         account = f"{evening.DISTRICT}@{sandbox.server.host}:{sandbox.server.port}"
         terminal.say(f"An SFTP server with a pinned host key runs for {account}.")
         vendors = f"127.0.0.1:{sandbox.vendors.port}"
-        terminal.say(f"Scantron and Renaissance answer at {vendors}.")
+        terminal.say(f"Scantron, Renaissance and TimeBack PowerPath answer at {vendors}.")
         last = _evenings(sandbox, sandbox.today)
         _results(sandbox)
+        _polls(sandbox)
         _match_schools(sandbox)
         _tell_where(sandbox)
     program = terminal.program()
@@ -107,7 +109,8 @@ def up(folder: Folder = HERE) -> None:
         host, port = sandbox.server.host, sandbox.server.port
         terminal.say(f"sftp -P {port} {evening.DISTRICT}@{host}", "bold")
         terminal.say(f"Its password is in {sandbox.world.password_file}; Ctrl-C stops.")
-        terminal.say(f"Vendors: {sandbox.vendors.star_url}, {sandbox.vendors.scantron_url};")
+        urls = (sandbox.vendors.star_url, sandbox.vendors.scantron_url)
+        terminal.say(f"Vendors: {', '.join(urls)}, {sandbox.vendors.powerpath_url}/powerpath;")
         terminal.say(f"what they do is changed at {sandbox.vendors.control_url}.")
         signal.pause()
 
@@ -162,7 +165,17 @@ def _results(sandbox: evening.Running) -> None:
     _sync(sandbox, sources.source(day.UPLOADED), refill=False)
     for source in PULLED:
         terminal.say(f"\nThe day's pull from {source.title}", "bold")
-        _sync(sandbox, source, refill=source is PULLED[-1])
+        _sync(sandbox, source, refill=False)
+
+
+def _polls(sandbox: evening.Running) -> None:
+    """Tests are asked about, students and teachers go on, and they are asked about again."""
+    (source,) = POLLED
+    terminal.say(f"\nExternal tests at {source.title}, asked about for the first time", "bold")
+    _sync(sandbox, source, refill=False)
+    finished = day.finish_tests(sandbox)
+    terminal.say(f"\n{finished} more tests are answered and graded; asked about again", "bold")
+    _sync(sandbox, source, refill=True)
 
 
 def _hand_over(sandbox: evening.Running) -> None:
@@ -214,7 +227,11 @@ def _tell_where(sandbox: evening.Running) -> None:
     terminal.say(f"  warehouse   {sandbox.pipeline.warehouse.describe()}")
     terminal.say(f"  for readers {settings.published}/analyst.duckdb (views over Parquet)")
     terminal.say(f"  landing     {settings.landing}")
-    questions = (("A first query", day.ROSTER_QUERY), ("All results together", day.RESULTS_QUERY))
+    questions = (
+        ("A first query", day.ROSTER_QUERY),
+        ("All results together", day.RESULTS_QUERY),
+        ("External tests", day.TESTS_QUERY),
+    )
     for title, query in questions:
         terminal.say(f"\n{title}", "bold")
         terminal.say(query, "dim")
@@ -228,7 +245,8 @@ def _what_comes(folder: Path) -> list[str]:
     names = " and ".join(f"landing/{source.name}" for source in PULLED)
     return [
         "What lies in the inbox is loaded within a minute; the vendors are asked once a day, at the"
-        f" next quarter of an hour, or when somebody materializes today of {names}.",
+        f" next quarter of an hour, or when somebody materializes today of {names};",
+        f"about external tests {POLLED[0].title} is asked every five minutes.",
         f"`{program} sandbox deliver{option}` sends the next delivery of the roster,",
         f'`eval "$({program} sandbox environment{option})"` lets a shell work here, such as:',
         f"  {program} match-schools --district {evening.DISTRICT} --source {PULLED[0].name}",

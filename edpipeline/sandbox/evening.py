@@ -38,7 +38,12 @@ STAR_ID = "EDPIPELINE_SANDBOX_STAR_CLIENT_ID"
 STAR_SECRET = "EDPIPELINE_SANDBOX_STAR_CLIENT_SECRET"
 SCANTRON_USER = "EDPIPELINE_SANDBOX_SCANTRON_USERNAME"
 SCANTRON_PASSWORD = "EDPIPELINE_SANDBOX_SCANTRON_PASSWORD"
-VENDOR_SECRETS = (STAR_ID, STAR_SECRET, SCANTRON_USER, SCANTRON_PASSWORD)
+POWERPATH_ID = "EDPIPELINE_SANDBOX_TIMEBACK_CLIENT_ID"
+POWERPATH_SECRET = "EDPIPELINE_SANDBOX_TIMEBACK_CLIENT_SECRET"
+VENDOR_SECRETS = (
+    *(STAR_ID, STAR_SECRET, SCANTRON_USER, SCANTRON_PASSWORD),
+    *(POWERPATH_ID, POWERPATH_SECRET),
+)
 DAGSTER_YAML = Path(__file__).parents[2] / "dagster.yaml"
 PORTS = ("port", "vendors-port", "control-port")
 """Where the ports of the last time are kept."""
@@ -97,6 +102,8 @@ class World:
             STAR_SECRET: vendors.star_client_secret,
             SCANTRON_USER: vendors.scantron_username,
             SCANTRON_PASSWORD: vendors.scantron_password,
+            POWERPATH_ID: vendors.powerpath_client_id,
+            POWERPATH_SECRET: vendors.powerpath_client_secret,
         }
 
     def population(self, at: datetime) -> Population:
@@ -307,6 +314,19 @@ def _write_districts(world: World, server: SftpServer, vendors: Vendors, all_day
             "username_env": SCANTRON_USER,
             "password_env": SCANTRON_PASSWORD,
             "window": window("18:00", "23:00"),
+        },
+        "powerpath": {
+            "enabled": True,
+            "base_url": vendors.powerpath_url,
+            "token_url": vendors.powerpath_token_url,
+            "client_id_env": POWERPATH_ID,
+            "client_secret_env": POWERPATH_SECRET,
+            # Nobody is enrolled for real; elsewhere a person has to decide it.
+            "allow_side_effects": True,
+            "pairs_from": ["test_assignments", "gradebook"],
+            # So that the demo need not wait, nor spare anybody.
+            "waits": {"first_minutes": 1 if all_day else 0.01},
+            "pace": {"per_second": 1000},
         },
     }
     text = yaml.safe_dump({"districts": [district]}, sort_keys=False)

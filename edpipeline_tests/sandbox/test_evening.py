@@ -15,7 +15,7 @@ import dagster as dg
 import pytest
 from typer.testing import CliRunner, Result
 
-from edpipeline import pulling, uploading
+from edpipeline import polling, pulling, uploading
 from edpipeline.cli import app
 from edpipeline.districts import load_districts
 from edpipeline.errors import BadConfiguration, Busy
@@ -69,6 +69,10 @@ def test_the_demo_lives_through_a_day_and_answers_queries(
         "Completed  quillmere",
         "pull from Renaissance Star",
         "Completed  quillmere",
+        "External tests at TimeBack PowerPath",
+        "assignments.jsonl",
+        "more tests are answered and graded; asked about again",
+        "assignments.jsonl",
         "which school is which",
         "Farrowmede Learning Annex",
         "Robin Hale takes what is suggested",
@@ -80,6 +84,8 @@ def test_the_demo_lives_through_a_day_and_answers_queries(
         "K-5",
         "All results together",
         "proficient_in_star",
+        "marts.fct_external_test",
+        "mastery-track",
         "To go on",
     ]
     rest = result.output
@@ -131,13 +137,16 @@ def test_results_of_all_sources_come_through_dagster_and_count(demo: tuple[Path,
             )
         export = day.hand_over(world).export
         answer = day.answer(world, day.RESULTS_QUERY)
-    names = ("nwea_map", "scantron", "star")
+        tests = day.answer(world, day.TESTS_QUERY)
+    names = ("nwea_map", "scantron", "star", "powerpath")
     assert jobs == {"oneroster_sync", "marts_refill", *(f"{name}_sync" for name in names)}
     assert {report.source: report.applied for report in reports} == dict.fromkeys(names, True)
     [uploaded] = next(report for report in reports if report.source == "nwea_map").files
     assert (uploaded.read, uploaded.rejected) == (export.rows, export.rejected)
     assert counted["nwea_map"] == export.rows - export.rejected - export.strangers
-    assert all(counted[name] > 100 for name in names)
+    assert all(counted[name] > 100 for name in ("nwea_map", "scantron", "star"))
+    assert counted["powerpath"] == tests["attempts"].sum() > tests["final"].sum() > 20
+    assert tests["perhaps_enrolled"].sum()
     assert reasons == {
         ("scantron", "school_not_matched"),
         ("star", "school_not_matched"),
@@ -202,11 +211,13 @@ def _answers(port: int) -> bool:
 def test_the_accounts_at_the_vendors_work(folder: Path) -> None:
     with sandbox(folder) as world:
         found = pulling.check_accounts(world.pipeline, evening.DISTRICT)
+        found += polling.check_accounts(world.pipeline, evening.DISTRICT)
         secrets = {secret(name).get_secret_value() for name in evening.VENDOR_SECRETS}
         districts = world.world.districts.read_text()
     assert {each.name: each.ok for each in found} == {
         "scantron account": True,
         "star account": True,
+        "powerpath account": True,
     }
     assert not any(each in districts for each in secrets if each.startswith("CANARY-"))
 
