@@ -9,6 +9,8 @@ district and source, a calendar day, an instant. In the store, for each source a
     <source>/<district>/deliveries/<day>/<instant>-<drop_id>.json one for each coming
     <source>/<district>/approvals/<drop_id>-<what>.json           one for each decision
     <source>/<district>/schools/<instant>-<hash>.json             see `schools`
+    <source>/<district>/intents/<run>-<chunk>.json                see `polling.intents`
+    <source>/<district>/listings/<day>/<instant>-<hash>.json      see `polling.listed_at`
 
 A drop without its drop.json was interrupted: it has no delivery, so readers do not see it, and
 landing the same bytes again completes it. Names given by the sender live inside these records

@@ -11,17 +11,21 @@ Does not belong here: what an answer means and when a pair is due again, which i
     listings.py    the pairs that the vendor lists
     watch_list.py  the pairs that the district lists
     pairs.py       what is known of pairs and what is listed, laid over each other: who is due
-    one.py         one pair: asked, imported where that is allowed, asked again
+    look.py        one pair's progress, read
+    one.py         one pair: read, imported where that is allowed, read again
     intents.py     the record that is written before results are imported
     rows.py        what an answer becomes in the files of a delivery
-    rounds.py      a run: chunk by chunk asked, landed, loaded
+    landed.py      deliveries, landed and loaded one after another; listed_at.py, when was listed
+    run.py         a run: chunk by chunk asked, landed, loaded; counts.py, what it came to
+    rounds.py      whether one is due, and how it enters
+    accounts.py    whether the account works
 
 A run that is killed loses the answers of one chunk, and no more: what it knows is in the
 warehouse, and what it was about to change over there is in landing.
 """
 
 from edpipeline.polling.accounts import account_works, check_accounts
+from edpipeline.polling.counts import Poll
 from edpipeline.polling.rounds import is_due, poll_and_load
-from edpipeline.polling.run import Poll
 
 __all__ = ["Poll", "account_works", "check_accounts", "is_due", "poll_and_load"]

@@ -14,8 +14,8 @@ SKIPPED_ONLY = (
     " require_skip_enrollment)"
 )
 PURE_READS = (
-    "nothing is imported, so what PowerPath has not stored yet is not seen ("
-    "allow_side_effects is not set)"
+    "nothing is imported, so results that PowerPath has not stored yet are not seen"
+    " (allow_side_effects is not set)"
 )
 
 

@@ -13,8 +13,9 @@ import msgspec
 
 from edpipeline.errors import EdpipelineError, Garbled, NotFound, Refused, Transient
 from edpipeline.landing.http import Client
-from edpipeline.landing.looked import Looked, plain
+from edpipeline.landing.looked import Looked
 from edpipeline.polling import rows
+from edpipeline.polling.look import Seen, look, shortly
 from edpipeline.polling.pairs import Pair
 from edpipeline.polling.rows import TIMED, Call, Row
 from edpipeline.sources.powerpath import decisions
@@ -29,15 +30,6 @@ from edpipeline.sources.powerpath.decisions import (
 
 MOST_IMPORTS = 2
 """Of a pair in one run: one, and one more where it is sure that the first was not carried out."""
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What one reading of progress came to."""
-
-    pair: Pair
-    told: Progress | NotUnderstood | Failed
-    looked: Looked | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -69,29 +61,6 @@ class Polled:
     """What ends the run, though something was done before it."""
 
 
-def look(client: Client, pair: Pair, attempt: str = "") -> Seen:
-    """Read progress, of the current attempt where none is named.
-
-    Raises what nobody can go on after: BadCredentials, BadConfiguration, and other Permanents that
-    are not about the pair.
-    """
-    asked = {"student_id": pair.student_id, "lesson_id": pair.lesson_id, "attempt": attempt}
-    try:
-        looked = client.look_up("progress", asked)
-    except NotFound as error:
-        return Seen(pair, Failed("not_found", f"PowerPath answered {error.status} to progress"))
-    except Refused as error:
-        return Seen(pair, Failed("not_assigned", f"PowerPath answered {error.status} to progress"))
-    except Garbled:
-        why = "the answer is not what PowerPath documents: it is no JSON object"
-        return Seen(pair, NotUnderstood("schema_drift", why))
-    except Transient as error:
-        return Seen(pair, Failed("vendor_error", _shortly(error)))
-    questions = looked.children.get("questions")
-    listed = None if questions is None else [plain(question) for question in questions]
-    return Seen(pair, decisions.understood(plain(looked.record), listed), looked)
-
-
 def may_import(seen: Seen, rules: Rules) -> bool:
     """Whether results of the pair are to be imported."""
     skips = seen.pair.row["skip_enrollment"]
@@ -120,7 +89,7 @@ class _Work:
     def __init__(self, client: Client, seen: Seen, task: Task) -> None:
         self.client, self.seen, self.task, self.pair = client, seen, task, seen.pair
         self.calls: list[Call] = []
-        self.imported = False
+        self.imported = self.may_be_lost = False
         self.refusal: Failed | None = None
         self.trouble: EdpipelineError | None = None
         self.rows: dict[str, list[Row]] = {}
@@ -136,8 +105,7 @@ class _Work:
             told = self.seen.told
             self.imported |= call.outcome != "refused"
             came_to_nothing = isinstance(told, Progress) and not decisions.is_new(before, told)
-            is_over = call.outcome != "failed" or not came_to_nothing or self.trouble
-            if is_over or self.task.stopped():
+            if not (self.may_be_lost and came_to_nothing) or self._ends():
                 break
 
     def _call(self, before: Progress, call_id: str) -> Call:
@@ -147,21 +115,22 @@ class _Work:
         try:
             answer = self.client.look_up("import_results", asked)
         except EdpipelineError as error:
+            # An answer that is no JSON was an answer: what it did, progress tells.
             is_failure = isinstance(error, Transient | Garbled)
+            self.may_be_lost = isinstance(error, Transient)
             if not isinstance(error, Transient | Garbled | Refused | NotFound):
                 self.trouble = error
-            what = f"PowerPath answered {error.status}" if error.status else _shortly(error)
+            what = f"PowerPath answered {error.status}" if error.status else shortly(error)
             outcome: decisions.Outcome = "vendor_error" if is_failure else "not_assigned"
             self.refusal = Failed(outcome, f"{what} to the import" if error.status else what)
             return replace(
                 call,
-                # An answer that is no JSON was an answer: what it did, progress tells.
                 outcome="failed" if is_failure else "refused",
                 http_status=error.status,
                 request_id=error.request_id,
                 seconds=(self.task.now() - began).total_seconds(),
             )
-        self.refusal = None
+        self.refusal, self.may_be_lost = None, False
         return replace(
             call,
             http_status=answer.status,
@@ -298,7 +267,3 @@ def _number(attempt: Mapping[str, Any]) -> int:
     raw = attempt.get("attempt")
     value = msgspec.json.decode(raw) if raw is not None else None
     return int(value) if isinstance(value, int | float) else 0
-
-
-def _shortly(error: EdpipelineError) -> str:
-    return str(error).partition(";")[0]

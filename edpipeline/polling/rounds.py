@@ -20,8 +20,9 @@ from edpipeline.loading.report import SyncReport
 from edpipeline.model import Source
 from edpipeline.pipeline import Pipeline, silent
 from edpipeline.polling import listed_at
+from edpipeline.polling.counts import Poll
 from edpipeline.polling.landed import Deliveries
-from edpipeline.polling.run import Poll, Run
+from edpipeline.polling.run import Run
 from edpipeline.polling.vendor import Pace, api_of, clients
 from edpipeline.pulling import told
 
@@ -46,7 +47,7 @@ def poll_and_load(
     """
     use = poll_use(pipeline.district(district_id), source.name)
     day = pipeline.delivery_day(district_id, at, source.name)
-    with told(pipeline, district_id, source, day), _alone(pipeline, district_id, source):
+    with _alone(pipeline, district_id, source), told(pipeline, district_id, source, day):
         deliveries = Deliveries(pipeline, district_id, source, at, loaded)
         deliveries.load_what_is_left()
         spec = api_of(source, use)

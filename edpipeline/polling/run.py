@@ -3,9 +3,8 @@
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import uuid4
 
 import polars as pl
@@ -13,14 +12,15 @@ import polars as pl
 from edpipeline.errors import EdpipelineError, Transient
 from edpipeline.landing.http import Client
 from edpipeline.loading.load import Progress
-from edpipeline.loading.report import SyncReport
 from edpipeline.model import Source
 from edpipeline.pipeline import Pipeline
 from edpipeline.polling import listed_at, one, pairs
+from edpipeline.polling.counts import Poll, counted
 from edpipeline.polling.intents import Intent, Meant, open_intents, run_name, write_intent
 from edpipeline.polling.landed import Deliveries
 from edpipeline.polling.listings import PAIR, list_pairs
-from edpipeline.polling.one import Polled, Seen, Task
+from edpipeline.polling.look import Seen, look
+from edpipeline.polling.one import Polled, Task
 from edpipeline.polling.pairs import Pair
 from edpipeline.polling.rows import Row, call_of, pair_row
 from edpipeline.scratch import scratch_folder
@@ -29,32 +29,6 @@ from edpipeline.uses import PowerPathUse
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-@dataclass(frozen=True)
-class Poll:
-    """What a run came to. Counts are of the run, but for `pairs`."""
-
-    reports: tuple[SyncReport, ...] = ()
-    """One for each delivery that was loaded; none where nothing was due and nothing new listed."""
-    pairs: int = 0
-    """Open pairs, in all."""
-    due: int = 0
-    polled: int = 0
-    became_final: int = 0
-    imports: int = 0
-    """Calls that had results stored, or may have; those of a run that was killed among them."""
-    enrollments_possible: int = 0
-    enrollments_failed: int = 0
-    stale: int = 0
-    refused: int = 0
-    quarantined: int = 0
-    not_in_roster: int = 0
-    """Pairs that are listed, and left alone because the roster lacks the student."""
-    failed: int = 0
-    """Polled pairs that gave no answer that counts."""
-    problems: tuple[str, ...] = ()
-    """What is wrong with what was listed, in words."""
 
 
 class _InARow:
@@ -229,7 +203,7 @@ class Run:
         return list(self.pool.map(guarded, items))
 
     def _look(self, pair: Pair) -> Seen:
-        seen = one.look(self.client(), pair)
+        seen = look(self.client(), pair)
         is_garbled = isinstance(seen.told, NotUnderstood) and seen.looked is None
         failed = is_garbled or getattr(seen.told, "outcome", "") == "vendor_error"
         self._break_after(self.looks.tell(failed))
@@ -268,7 +242,7 @@ class Run:
         if polled or intent:
             words = f"{len(polled):,} of {asked:,} pairs"
             self.deliveries.take(rows, words, {"progress": unknown} if unknown else {}, intent)
-        self._count(**_counted(polled))
+        self._count(**counted(polled))
 
     def _land_listed(self, frame: pl.DataFrame) -> None:
         """Land pairs of which the list says something new, and which are not to be asked about."""
@@ -297,25 +271,3 @@ def _waits(use: PowerPathUse) -> Waits:
         stale_after=timedelta(days=use.waits.stale_after_days),
         refused=timedelta(hours=use.waits.refused_hours),
     )
-
-
-def _counted(polled: Sequence[Polled]) -> dict[str, int]:
-    """What a chunk came to."""
-
-    def count(holds: Callable[[Polled], Any]) -> int:
-        return sum(1 for each in polled if holds(each))
-
-    unusable = ("not_assigned", "not_found", "vendor_error")
-    return {
-        "polled": len(polled),
-        "became_final": count(lambda p: p.standing.outcome == "finalized_new"),
-        "imports": sum(len(each.calls) for each in polled),
-        "enrollments_possible": count(lambda p: p.calls and p.row["enrollment"] == "possible"),
-        "enrollments_failed": count(
-            lambda p: p.standing.changed and p.row["enrollment"] == "failed"
-        ),
-        "stale": count(lambda p: p.standing.state == "stale"),
-        "refused": count(lambda p: p.standing.state == "refused"),
-        "quarantined": count(lambda p: p.standing.state == "quarantined"),
-        "failed": count(lambda p: p.standing.outcome in unusable),
-    }

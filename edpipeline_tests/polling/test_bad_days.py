@@ -52,7 +52,7 @@ def lost(made: Installation, path: str, **fault: Any) -> None:
         ),
         ({"status": 500, "acts_first": True}, "final", "finalized_new", ["failed"]),
         ({"hang_s": 1, "acts_first": True}, "final", "finalized_new", ["failed"]),
-        ({"html": True}, "final", "finalized_new", ["failed"]),
+        ({"html": True}, "open", "vendor_error", ["failed"]),
         # It is refused, and nobody knows for how long.
         ({"status": 404}, "open", "not_assigned", ["refused"]),
         ({"status": 400}, "open", "not_assigned", ["refused"]),

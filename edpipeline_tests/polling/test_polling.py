@@ -8,6 +8,7 @@ import pytest
 
 from edpipeline.sandbox.vendors import Vendors
 from edpipeline_tests.polling.installation import (
+    DISTRICT,
     HALF,
     IMPORT,
     IMPORTS,
@@ -287,7 +288,20 @@ def test_only_students_of_the_roster_are_polled(installation: Installation) -> N
     poll = made.poll()
     assert (poll.polled, poll.due) == (0, 0) and poll.not_in_roster > 20
     assert "roster has no students yet" in poll.problems[0]
-    assert made.rows("select * from external_tests.current_assignments") == []
+    listed = poll.not_in_roster
+    student = made.vendors.pairs()[0]["student"]
+    with made.pipeline.warehouse.transaction() as session:
+        session.run("create schema if not exists marts")
+        session.run(
+            "create table marts.dim_student_identifier as select $district as district_id,"
+            " 'sourced_id' as match_field, $student as match_value",
+            district=DISTRICT,
+            student=student,
+        )
+    poll = made.poll(20)
+    assert (poll.problems, poll.not_in_roster) == ((), listed - poll.polled)
+    known = made.rows("select distinct student_id from external_tests.current_assignments")
+    assert known == [(student,)]
 
 
 @pytest.mark.parametrize(("kept", "found"), [(True, 2), (False, 0)])
