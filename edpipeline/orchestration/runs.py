@@ -19,6 +19,10 @@ MARTS_JOB = "marts_refill"
 WRITERS_ON_DUCKDB = 1
 WRITERS_ON_POSTGRES = 4
 POLLS_OF_A_VENDOR = 1
+LOADS, POLLS = "edpipeline/loads", "edpipeline/polls"
+"""Tags by which `dagster.yaml` lets one run of a district load, and one poll a vendor, at a time.
+Runs that wait by them take no place of others, as runs that wait for a pool do; and a long poll
+keeps no roster of its district waiting."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +39,15 @@ def request(
 ) -> dg.RunRequest:
     """A run for one district's day; a second request with the same `why` is not run again."""
     key = partition_key(district_id, day)
+    tags = {POLLS: source.name} if source.is_polled else {LOADS: district_id}
     if asked is None:
-        return dg.RunRequest(run_key=f"{source.name} {key} {why}", partition_key=key)
+        return dg.RunRequest(run_key=f"{source.name} {key} {why}", partition_key=key, tags=tags)
     files = [SeenFile(name=f.name, size=f.size, modified_at=f.modified_at) for f in asked.files]
     config = SyncConfig(files=files, window_closed=asked.window_closed, pull=asked.pull)
     return dg.RunRequest(
         run_key=f"{source.name} {key} {why}",
         partition_key=key,
+        tags=tags,
         run_config=dg.RunConfig(ops={source.name: config}),
     )
 

@@ -89,6 +89,8 @@ def test_what_is_due_is_asked_for_once_and_shown_as_one(
 ) -> None:
     [request] = tick(at_work, instance)
     assert str(request.partition_key).endswith(f"|{DISTRICT}")
+    assert request.tags["edpipeline/polls"] == POWERPATH.name
+    assert "edpipeline/loads" not in request.tags, "a roster of the district need not wait"
     assert {p.name: p.limit for p in instance.event_log_storage.get_pool_limits()} == {
         "warehouse": 1,
         poll_pool(POWERPATH): 1,
