@@ -172,10 +172,8 @@ class _Work:
     def _enrollment(self) -> str:
         """What imports of this run, or of one that could not say, may have done."""
         told, skips = self.seen.told, self.pair.row["skip_enrollment"]
-        was_unsure = (
-            self.pair.row["outcome"] == "vendor_error" and self.task.rules.allow_side_effects
-        )
         if isinstance(told, Progress):
+            was_unsure = told.attempt in self.pair.unsure_attempts
             return decisions.enrollment_of(told, self.imported or was_unsure, skips)
         if not self.imported:
             return "none"

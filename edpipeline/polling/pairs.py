@@ -44,6 +44,8 @@ class Pair:
     latest: Mapping[str, Any] | None = field(default=None, repr=False)
     """The result of the highest attempt, by the names in `RESULT`."""
     final_attempts: frozenset[int] = frozenset()
+    unsure_attempts: frozenset[int] = frozenset()
+    """Attempts of which an import was made that may have been carried out later."""
 
     @property
     def student_id(self) -> str:
@@ -99,7 +101,8 @@ def known_pairs(session: Session, district_id: str) -> pl.DataFrame:
 
 
 def known_results(session: Session, district_id: str) -> pl.DataFrame:
-    """One row a pair that has results: the latest one, and which attempts are final."""
+    """One row a pair that has results or calls: the latest result, which attempts are final, and
+    of which nobody knows what an import did."""
     names = ", ".join((*PAIR, *RESULT))
     found = session.frame(
         f"select {names} from external_tests.current_results where district_id = $district",
@@ -107,7 +110,14 @@ def known_results(session: Session, district_id: str) -> pl.DataFrame:
     )
     latest = pl.struct(RESULT).sort_by("attempt").last().alias("latest")
     final = pl.col("attempt").filter(pl.col("finalized")).alias("final_attempts")
-    return found.group_by(PAIR).agg(latest, final)
+    calls = session.frame(
+        "select student_id, lesson_id, attempt_before from external_tests.current_import_calls"
+        " where district_id = $district and outcome in ('failed', 'unknown')",
+        district=district_id,
+    )
+    unsure = calls.group_by(PAIR).agg(pl.col("attempt_before").alias("unsure_attempts"))
+    held = found.group_by(PAIR).agg(latest, final)
+    return held.join(unsure, on=PAIR, how="full", coalesce=True)
 
 
 def in_roster(session: Session, district_id: str, match_on: str) -> pl.Series:
@@ -209,6 +219,7 @@ def _pair(row: Mapping[str, Any]) -> Pair:
         is_reopened=row["is_reopened"],
         latest=row["latest"],
         final_attempts=frozenset(row["final_attempts"] or ()),
+        unsure_attempts=frozenset(row["unsure_attempts"] or ()),
     )
 
 

@@ -86,7 +86,8 @@ class Run:
             missing = keys.join(held, on=PAIR, how="anti").rows()
             frame = pl.concat([held, pairs.unlisted(missing, self._now())])
             polled = self._settled(pairs.as_pairs(frame, results), intent, meant)
-            self._land(polled, intent.name, len(polled))
+            if len(polled) == frame.height:  # else it stays open, for the next run
+                self._land(polled, intent.name, len(polled))
             self._raise_trouble()
 
     def poll_what_is_due(self) -> None:
@@ -118,7 +119,8 @@ class Run:
         """Every pair as it stands now, and the results there are."""
         with scratch_folder(self.pipeline.settings.scratch) as folder:
             listed = list_pairs(self.client(), self.use, folder, self.progress)
-        found = self._in_roster(listed.pairs)
+        is_polled = self._is_polled()
+        found = listed.pairs.filter(is_polled)
         self.problems += listed.problems
         self._count(not_in_roster=listed.pairs.height - found.height)
         told = {
@@ -131,11 +133,12 @@ class Run:
         now = self.deliveries.now()
         listed_at.write(self.pipeline.store, self.district_id, self.source.name, now, told)
         known, results = self._known()
-        return pairs.laid_over(found, known, self._now()), results
+        return pairs.laid_over(found, known, self._now()).filter(is_polled), results
 
-    def _in_roster(self, listed: pl.DataFrame) -> pl.DataFrame:
+    def _is_polled(self) -> pl.Expr:
+        """Whether a pair's student is one of those that are polled."""
         if self.use.students == "all":
-            return listed
+            return pl.lit(True)
         with self.pipeline.warehouse.transaction() as session:
             known = pairs.in_roster(session, self.district_id, self.use.match_on)
         if known.is_empty():
@@ -145,7 +148,7 @@ class Run:
         student = pl.col("student_id").str.strip_chars()
         if self.use.match_on in ("username", "email"):
             student = student.str.to_lowercase()
-        return listed.filter(student.is_in(known.implode()))
+        return student.is_in(known.implode())
 
     def _known(self) -> tuple[pl.DataFrame, pl.DataFrame]:
         with self.pipeline.warehouse.transaction() as session:

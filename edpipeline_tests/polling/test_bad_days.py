@@ -8,6 +8,7 @@ import pytest
 from edpipeline.errors import BadCredentials, Busy, EdpipelineError, Transient
 from edpipeline.landing.store import FolderStore
 from edpipeline.polling import account_works, check_accounts, rounds, run
+from edpipeline.polling.vendor import api_of, client_of
 from edpipeline_tests.polling.installation import (
     DISTRICT,
     IMPORT,
@@ -73,6 +74,19 @@ def test_an_import_is_made_again_only_when_progress_says_that_nothing_was_done(
     made.poll(20)
     assert made.pair("state", "enrollment") == ("final", "possible")
     assert made.poll(10_000).polled == 0
+
+
+def test_an_import_that_was_carried_out_late_may_have_enrolled(made: Installation) -> None:
+    lost(made, IMPORT, drop_connection=True, times=2)
+    made.poll()
+    assert made.pair("state", "enrollment") == ("open", "none")
+    use = made.pipeline.district(DISTRICT).powerpath
+    assert use is not None
+    with client_of(api_of(SOURCE, use), use) as vendor:
+        vendor.look_up("import_results", {"student_id": STUDENT, "lesson_id": LESSON})
+    made.poll(20)
+    assert made.pair("state", "enrollment") == ("final", "possible")
+    assert made.made("outcome") == [("failed",), ("failed",)]
 
 
 @pytest.mark.parametrize("status", [500, 422])

@@ -302,6 +302,11 @@ def test_only_students_of_the_roster_are_polled(installation: Installation) -> N
     assert (poll.problems, poll.not_in_roster) == ((), listed - poll.polled)
     known = made.rows("select distinct student_id from external_tests.current_assignments")
     assert known == [(student,)]
+    everybody = made.configure()
+    assert everybody.poll(40).polled > 20
+    calls = made.calls(PROGRESS)
+    asked = made.configure(students="roster").poll(1000).polled
+    assert asked <= poll.polled and made.calls(PROGRESS) - calls <= 2 * asked
 
 
 @pytest.mark.parametrize(("kept", "found"), [(True, 2), (False, 0)])
