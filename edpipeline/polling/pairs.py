@@ -66,7 +66,6 @@ class Pair:
         last = progress_of(self.latest) if self.latest else None
         return Known(
             state=row["state"],
-            is_reopened=self.is_reopened,
             assignment_status=row["assignment_status"] or "",
             since=row["assigned_at"] or row["first_seen_at"],
             failures=row["failures"] or 0,
@@ -236,7 +235,9 @@ def _facts() -> dict[str, pl.Expr]:
         "is_new": pl.col("state").is_null(),
         "is_gone": (is_over | is_dropped).fill_null(False),
         "is_refused": lesson_type.is_not_null() & ~lesson_type.is_in(LESSON_TYPES),
+        # Of a pair without origins only an import was known: it is listed for the first time.
         "is_other": pl.col("test_assignment_id").is_not_null()
+        & (pl.col("origins_known").fill_null("") != "")
         & pl.col("test_assignment_id").ne_missing(pl.col("test_assignment_id_known")),
     }
 

@@ -205,6 +205,28 @@ def test_a_run_that_ends_before_it_lands_has_told_what_it_meant_to_import(
     assert made.poll(6).imports == 0
 
 
+def test_a_test_that_a_run_which_ended_made_final_is_not_taken_for_assigned_anew(
+    made: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    made.vendors.seed(world={"powerpath_pairs": 0, "powerpath_odd_lessons": False})
+    made.vendors.lesson(LESSON, lesson_type="test-out", provider="edulastic")
+    made.vendors.assign(STUDENT, LESSON, status="in_progress")
+    made.vendors.vendor(STUDENT, LESSON, edulastic={"grade": "GRADED", "questions": [RIGHT]})
+    listing = made.configure(**IMPORTS)
+    with monkeypatch.context() as patch:
+        patch.setattr(run.Run, "_land", killed)
+        with pytest.raises(KeyboardInterrupt):
+            listing.poll()
+    listing.poll(5)
+    assert listing.pair("state", "origins") == ("final", "test_assignments")
+    made.vendors.assign(STUDENT, LESSON)
+    listing.poll(20)
+    assert listing.pair("state", "attempt") == ("open", 2)
+
+
 def test_a_run_that_ends_before_it_loads_is_made_up_for(
     made: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:

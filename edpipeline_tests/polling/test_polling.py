@@ -237,6 +237,24 @@ def test_a_new_assignment_reopens_a_final_pair_and_its_attempt_is_a_new_row(
     assert found == [(1, True, 75.0), (2, True, 100.0)]
 
 
+def test_a_test_that_is_assigned_anew_is_asked_about_until_the_student_begins_it(
+    installation: Installation,
+) -> None:
+    installation.vendors.seed(world={"powerpath_pairs": 0, "powerpath_odd_lessons": False})
+    stage(installation)
+    graded(installation, RIGHT)
+    made = installation.configure(**IMPORTS)
+    made.poll()
+    installation.vendors.assign(STUDENT, LESSON, made=False, status="assigned")
+    for hours in (1, 2, 8, 16):
+        assert made.poll(60 * hours).polled == 1
+        assert made.pair("state", "reason") == ("open", "a new attempt is assigned")
+    installation.vendors.assign(STUDENT, LESSON, listed=False)
+    graded(installation, RIGHT, HALF)
+    assert made.poll(60 * 24).became_final == 1
+    assert made.pair("state", "attempt") == ("final", 2)
+
+
 @pytest.mark.parametrize("status", ["failed", "expired", "cancelled"])
 def test_assignments_that_ended_are_listed_and_not_asked_about(
     installation: Installation, status: str

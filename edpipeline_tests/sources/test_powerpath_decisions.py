@@ -217,7 +217,7 @@ def test_an_import_that_is_refused_says_so_though_progress_was_answered() -> Non
     ("status", "state"), [("assigned", "open"), ("in_progress", "open"), ("completed", "final")]
 )
 def test_an_attempt_that_is_still_to_come_is_waited_for(status: str, state: str) -> None:
-    known = {"last": FINAL, "is_reopened": True, "assignment_status": status}
+    known = {"last": FINAL, "assignment_status": status}
     assert after(FINAL, **known).state == state
 
 
@@ -241,7 +241,6 @@ told = st.one_of(
 knowns = st.builds(
     Known,
     state=st.sampled_from(["open", "quarantined"]),
-    is_reopened=st.booleans(),
     assignment_status=st.sampled_from(["", "assigned", "completed"]),
     since=st.none() | st.datetimes(NOW - 60 * DAY, NOW),
     failures=st.integers(0, 5),
@@ -258,7 +257,7 @@ def test_a_pair_is_polled_again_within_bounds_or_never(told: Any, known: Known) 
     if found.next_poll_at is not None:
         wait = found.next_poll_at - NOW
         assert WAITS.first <= wait <= max(WAITS.most, WAITS.refused)
-    if isinstance(told, Progress) and told.finalized and not known.is_reopened:
+    if isinstance(told, Progress) and told.finalized and known.assignment_status != "assigned":
         assert found.state == "final"
 
 

@@ -101,8 +101,6 @@ class Known:
     """What is known of a pair before it is polled."""
 
     state: State = "open"
-    is_reopened: bool = False
-    """True where it was final, stale or gone, and is listed anew."""
     assignment_status: str = ""
     since: datetime | None = None
     """When the test was assigned, else when the pair was first found."""
@@ -227,8 +225,9 @@ def _after_progress(
     known: Known, told: Progress, now: datetime, waits: Waits, refusal: Failed | None
 ) -> Standing:
     changed = is_new(known.last, told)
+    # An open pair whose final attempt is held has been assigned anew.
     held = known.last is not None and not changed and known.last.finalized
-    is_to_come = known.is_reopened and held and known.assignment_status in AHEAD
+    is_to_come = held and known.assignment_status in AHEAD
     if told.finalized and not is_to_come:
         outcome: Outcome = "finalized_already" if held else "finalized_new"
         return Standing("final", outcome, "", None, changed, 0)
