@@ -27,7 +27,9 @@ def _connect_and_hold(warehouse: DuckWarehouse) -> duckdb.DuckDBPyConnection:
         _held[path] = _connect(warehouse)
         if len(_held) > AT_ONCE:
             _held.pop(next(iter(_held))).close()
-    return _connect(warehouse)
+    another = _held[path].cursor()
+    another.execute("set TimeZone = 'UTC'")
+    return another
 
 
 @contextmanager

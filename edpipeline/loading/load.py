@@ -75,6 +75,8 @@ class Request:
     day: date
     drop_id: str
     approvals: Collection[str] = ()
+    sha256: Mapping[str, str] = field(default_factory=dict)
+    """Hash of each delivered file by its name."""
 
 
 def load(
@@ -176,7 +178,7 @@ def _checked(
             " where district_id = $district and valid_to is null and not warned",
             district=request.district_id,
         )
-        expects = not request.source.holds_results and _ended_before(session, request, file.table)
+        expects = not request.source.holds_results and _ended_before(session, request, file)
         task = replace(file.task, expects_line_end=expects)
         file = replace(file, task=task)
         checked = checking.check(task, known, spool)
@@ -355,16 +357,21 @@ def _hold_reason(
     return ""
 
 
-def _ended_before(session: Session, request: Request, table: Table) -> bool:
-    """Whether the file that was used before this one ended with a line end."""
+def _ended_before(session: Session, request: Request, file: OpenedFile) -> bool:
+    """Whether the file that was used before this one ended with a line end. The same bytes are the
+    same file: of their last row nothing else may be thought a night later."""
     return bool(
         session.value(
             "select ends_with_line_end from ops.sync_files where district_id = $district"
             " and source = $source and table_name = $table and rows_accepted > 0"
-            " and delivery_day < $day order by delivery_day desc, sync_id desc limit 1",
+            " and delivery_day < $day and drop_id <> $drop_id"
+            " and ($sha256 = '' or coalesce(sha256, '') <> $sha256)"
+            " order by delivery_day desc, sync_id desc limit 1",
             district=request.district_id,
             source=request.source.name,
-            table=table.full_name,
+            table=file.table.full_name,
             day=request.day,
+            drop_id=request.drop_id,
+            sha256=request.sha256.get(file.name, ""),
         )
     )

@@ -179,6 +179,7 @@ class Sync:
             approvals=history.approvals_of(
                 session, self.district_id, self.source.name, delivery, of_day
             ),
+            sha256=sha256_by_name(delivery.drop.files),
         )
         with (
             scratch_folder(self.scratch) as scratch,

@@ -5,6 +5,7 @@ One line is one object; its keys are the headers. Values come as they were writt
 become blanks, so that one line stays one row.
 """
 
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -32,7 +33,7 @@ def as_delimited(path: Path, name: str, target: Path) -> None:
     source = f"{_text(str(path))}, format = 'newline_delimited'"
     source += f", maximum_object_size = {LONGEST_LINE}"
     try:
-        with duckdb.connect(config={"memory_limit": MEMORY}) as engine:
+        with _engine().cursor() as engine:
             keys = engine.execute(
                 f"select distinct unnest(json_keys(json)) from read_json_objects({source})"
             ).fetchall()
@@ -41,8 +42,7 @@ def as_delimited(path: Path, name: str, target: Path) -> None:
                 raise Unreadable("no_header", f"{name}: none of its records has a known field", 1)
             columns = ", ".join(f"{_text(each)}: 'VARCHAR'" for each in names)
             values = ", ".join(
-                f"translate({_name(each)}, chr(10) || chr(13), '  ') as {_name(each)}"
-                for each in names
+                f"translate({_name(each)}, e'\\n\\r', '  ') as {_name(each)}" for each in names
             )
             engine.execute(
                 f"copy (select {values} from read_json({source}, columns = {{{columns}}}))"
@@ -53,6 +53,12 @@ def as_delimited(path: Path, name: str, target: Path) -> None:
         raise Unreadable(
             "not_text", f"{name} is no JSON lines: each line must be one JSON object"
         ) from None
+
+
+@cache
+def _engine() -> duckdb.DuckDBPyConnection:
+    """One for the process: to start it takes longer than to read a small file."""
+    return duckdb.connect(config={"memory_limit": MEMORY})
 
 
 def _text(value: str) -> str:

@@ -80,15 +80,20 @@ OF_DISTRICT = "results_of_district"
 """Temporary table: the rows of `UNITED` of the district whose marts are being filled."""
 
 
+def make_of_district(session: Session) -> None:
+    """Make the temporary table `OF_DISTRICT`, if it is not there."""
+    typed = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
+    session.run(f"create temp table if not exists {OF_DISTRICT} ({typed})")
+
+
 def gather(session: Session, sql_folder: Path, district_id: str) -> None:
     """Compute a district's results once for all marts that read them.
 
     Only the SELECTs of sources of which the district has rows are planned at all: they are long,
     and most districts have few of them.
     """
-    typed = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
     columns = ", ".join(COLUMNS)
-    session.run(f"create temp table if not exists {OF_DISTRICT} ({typed})")
+    make_of_district(session)
     session.run(f"delete from {OF_DISTRICT}")
     made = {
         f"{schema}.{name}"

@@ -32,6 +32,7 @@ from edpipeline_tests.district import (
     prepared,
     prepared_postgres,
     rows,
+    student,
 )
 
 pytestmark = pytest.mark.other_processes
@@ -158,6 +159,33 @@ def test_a_file_cut_at_any_byte_never_takes_a_row_away(one_roster):
         assert counts(report, "enrollments").removed == 0
         told = counts(report, "enrollments").warnings_by_code
         assert report.status != "loaded" or told == {"no_final_line_end": 1}, at
+
+
+def test_of_the_same_bytes_a_night_later_the_last_row_is_thought_the_same(district):
+    roster = rows(4)
+    district.night(0, files(roster))
+    grown = files(roster | {"users": [*roster["users"], student(9)]})
+    cut = grown | {"users.csv": grown["users.csv"][:-1]}
+    first = district.night(1, cut)
+    assert counts(first, "users").rejected_by_code == {"row_cut_off": 1}
+    again = district.night(2, cut)
+    assert counts(again, "users").rejected_by_code == {"row_cut_off": 1}
+    # Another file without a last line end: that is how this district writes them now.
+    other = files(roster | {"users": [*roster["users"], student(8), student(9)]})
+    believed = district.night(3, other | {"users.csv": other["users.csv"][:-1]})
+    assert (counts(believed, "users").rejected, counts(believed, "users").added) == (0, 2)
+
+
+def test_a_last_row_that_copies_another_is_no_better_known_when_it_is_loaded_again(district):
+    roster = rows(4)
+    district.night(0, files(roster))
+    users = [user | {"email": f"{user['sourcedId']}@school.example"} for user in roster["users"]]
+    copied = files(roster | {"users": [*users, users[0]]})
+    report = district.night(1, copied | {"users.csv": copied["users.csv"][:-1]})
+    again = district.load(1)
+    for loaded in (report, again):
+        assert counts(loaded, "users").rejected_by_code == {"row_cut_off": 1}
+    assert again.status == report.status
 
 
 # Killed processes.
