@@ -92,6 +92,8 @@ class _Work:
         self.imported = self.may_be_lost = False
         self.refusal: Failed | None = None
         self.trouble: EdpipelineError | None = None
+        self.lacks = False
+        """True where times or an earlier attempt could not be read, and may be later."""
         self.rows: dict[str, list[Row]] = {}
 
     def import_results(self, before: Progress, call_id: str) -> None:
@@ -150,7 +152,9 @@ class _Work:
         told, known, now = self.seen.told, self.pair.known, self.task.now()
         standing = decisions.standing(known, told, now, self.task.waits, self.refusal)
         if isinstance(told, Progress):
-            self._keep_results(told, standing.changed)
+            self._keep_results(told)
+            if self.lacks:
+                standing = decisions.incomplete(standing, known, now, self.task.waits)
         elif isinstance(told, NotUnderstood):
             row = rows.quarantine_row(self.pair, told, self.seen.looked, now)
             self.rows["quarantine"] = [row]
@@ -211,19 +215,20 @@ class _Work:
         skips = self.pair.row["skip_enrollment"]
         return decisions.why_not_import(told, self.task.rules, skips)
 
-    def _keep_results(self, told: Progress, changed: bool) -> None:
+    def _keep_results(self, told: Progress) -> None:
         """The rows of the current attempt, and of earlier ones that are not held as final."""
         assert self.seen.looked is not None  # there is no progress without an answer
-        times = self._times() if changed else {}
+        needs_all = decisions.needs_all(self.pair.known, told)
+        times = self._times() if needs_all else {}
         before = self.pair.latest if self.pair.known.attempt == told.attempt else None
         own = times.get(told.attempt) or {name: (before or {}).get(name) for name in TIMED}
         self._keep(told, self.seen.looked, own)
-        if told.attempt <= self.pair.known.attempt:
-            return
-        for attempt in range(1, told.attempt):
-            if attempt not in self.pair.final_attempts and not self._ends():
-                earlier = self._guarded(lambda n=attempt: look(self.client, self.pair, str(n)))  # type: ignore[misc]
-                self._keep_earlier(earlier, attempt, times)
+        earlier = set(range(1, told.attempt)) - self.pair.final_attempts if needs_all else set()
+        for attempt in sorted(earlier):
+            # Without its times, a result that is known would lose those it has.
+            if not self.lacks:
+                seen = self._guarded(lambda n=attempt: look(self.client, self.pair, str(n)))  # type: ignore[misc]
+                self._keep_earlier(seen, attempt, times)
 
     def _keep_earlier(
         self, seen: Seen | None, attempt: int, times: Mapping[int, Mapping[str, Any]]
@@ -232,6 +237,7 @@ class _Work:
         if seen and is_it and seen.looked:
             assert isinstance(seen.told, Progress)
             self._keep(seen.told, seen.looked, times.get(attempt, {}))
+        self.lacks |= seen is not None and getattr(seen.told, "outcome", "") == "vendor_error"
 
     def _keep(self, told: Progress, looked: Looked, times: Mapping[str, Any]) -> None:
         result, questions = rows.result_rows(self.pair, told, looked, times)
@@ -241,21 +247,24 @@ class _Work:
     def _times(self) -> dict[int, Mapping[str, Any]]:
         """Score status and times by attempt, where PowerPath says them."""
         asked = {"student_id": self.pair.student_id, "lesson_id": self.pair.lesson_id}
-        looked = None
-        if not self._ends():
-            looked = self._guarded(lambda: self.client.look_up("attempts", asked))
+        looked = self._guarded(lambda: self.client.look_up("attempts", asked))
         listed = looked.children.get("attempts", ()) if looked else ()
         return {_number(each): each for each in listed}
 
     def _guarded(self, ask: Callable[[], Any]) -> Any:
         """What is asked beside the matter: where it cannot be had, the rest counts all the same."""
+        if self._ends():
+            self.lacks = True
+            return None
         try:
             return ask()
-        except (Transient, Refused, NotFound, Garbled):
+        except (Refused, NotFound, Garbled):
             return None
+        except Transient:
+            self.lacks = True
         except EdpipelineError as error:
-            self.trouble = error
-            return None
+            self.trouble, self.lacks = error, True
+        return None
 
     def _ends(self) -> bool:
         return self.trouble is not None or self.task.stopped()

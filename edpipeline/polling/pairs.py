@@ -66,6 +66,7 @@ class Pair:
         last = progress_of(self.latest) if self.latest else None
         return Known(
             state=row["state"],
+            outcome="" if self.is_reopened else row["outcome"] or "",
             assignment_status=row["assignment_status"] or "",
             since=row["assigned_at"] or row["first_seen_at"],
             failures=row["failures"] or 0,

@@ -246,6 +246,48 @@ def test_a_run_that_ends_before_it_loads_is_made_up_for(
     assert made.made("outcome") == [("answered",)]
 
 
+@pytest.mark.parametrize(("times", "state"), [(1, "final"), (2, "open"), (2000, "open")])
+def test_what_is_final_is_asked_about_until_its_times_are_read(
+    made: Installation, times: int, state: str
+) -> None:
+    lost(made, "getAttempts", status=503, times=times)
+    made.poll()
+    assert made.pair("state", "outcome") == (state, "finalized_new")
+    for minutes in range(20, 20 * 60, 20):
+        made.poll(minutes)
+    assert made.pair("state", "next_poll_at") == ("final", None)
+    found = made.rows(
+        "select finalized, score, completed_at is not null, score_status is not null"
+        " from external_tests.current_results"
+    )
+    assert found == [(True, 100, times < 2000, times < 2000)]
+    assert made.calls(IMPORT) == 1
+
+
+def test_an_earlier_attempt_is_asked_about_until_it_is_read(made: Installation) -> None:
+    record = {"grade": "START", "questions": [RIGHT, {"answered": False}]}
+    made.vendors.vendor(STUDENT, LESSON, edulastic=record)
+    made.poll()
+    graded = {"grade": "GRADED", "questions": [RIGHT, RIGHT]}
+    made.vendors.vendor(STUDENT, LESSON, edulastic=graded)
+    use = made.pipeline.district(DISTRICT).powerpath
+    assert use is not None
+    with client_of(api_of(SOURCE, use), use) as vendor:
+        vendor.look_up("import_results", {"student_id": STUDENT, "lesson_id": LESSON})
+    made.vendors.assign(STUDENT, LESSON)
+    only_reads = made.watch(LINE)
+    first = {"path": PROGRESS, "query": {"attempt": "1"}}
+    made.vendors.inject(match=first, status=503, times=2)
+    attempts = "select attempt, finalized, started_at is not null"
+    attempts += " from external_tests.current_results order by attempt"
+    only_reads.poll(60)
+    assert only_reads.rows(attempts) == [(1, False, True), (2, False, False)]
+    assert only_reads.pair("state", "outcome") == ("open", "vendor_error")
+    only_reads.poll(80)
+    assert only_reads.rows(attempts) == [(1, True, True), (2, False, False)]
+    assert only_reads.pair("state", "outcome") == ("open", "pending")
+
+
 def test_an_intent_is_written_before_its_imports_and_named_by_the_delivery(
     made: Installation,
 ) -> None:

@@ -90,6 +90,9 @@ select
             when p.outcome = 'vendor_error'
                 then 'PowerPath or the tool behind it failed: nothing to do, it is asked about'
                     || ' again. Tell TimeBack if it goes on for a day.'
+            when p.outcome in ('finalized_new', 'finalized_already')
+                then 'It is final, but when it was taken, or an earlier attempt, could not be read:'
+                    || ' nothing to do, it is asked about again.'
             when p.score_status = 'exempt'
                 then 'The student is exempt, so that it never becomes final: nothing to do.'
             when p.total_questions > 0 and p.answered_questions >= p.total_questions

@@ -14,7 +14,7 @@ Enumerations of the vendor stay open: what is new among them is told, and never 
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -101,6 +101,8 @@ class Known:
     """What is known of a pair before it is polled."""
 
     state: State = "open"
+    outcome: str = ""
+    """Of the last poll, which a pair that is reopened has none of."""
     assignment_status: str = ""
     since: datetime | None = None
     """When the test was assigned, else when the pair was first found."""
@@ -111,6 +113,11 @@ class Known:
     """The highest attempt of which there are results; 0 for none."""
     last: Progress | None = None
     """What was known of the current attempt."""
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether it is open only because what goes with its final attempt could not be read."""
+        return self.outcome.startswith("finalized")
 
 
 @dataclass(frozen=True)
@@ -225,9 +232,9 @@ def _after_progress(
     known: Known, told: Progress, now: datetime, waits: Waits, refusal: Failed | None
 ) -> Standing:
     changed = is_new(known.last, told)
-    # An open pair whose final attempt is held has been assigned anew.
     held = known.last is not None and not changed and known.last.finalized
-    is_to_come = held and known.assignment_status in AHEAD
+    # Else an open pair whose final attempt is held has been assigned anew.
+    is_to_come = held and known.assignment_status in AHEAD and not known.is_incomplete
     if told.finalized and not is_to_come:
         outcome: Outcome = "finalized_already" if held else "finalized_new"
         return Standing("final", outcome, "", None, changed, 0)
@@ -243,6 +250,27 @@ def _unless_stale(found: Standing, known: Known, now: datetime, waits: Waits) ->
     days = f"{waits.stale_after / timedelta(days=1):g}"
     why = f"not final {days} days after it was assigned or found" + "; " * bool(found.reason)
     return Standing("stale", found.outcome, why + found.reason, None, found.changed, found.failures)
+
+
+def needs_all(known: Known, told: Progress) -> bool:
+    """Whether times and earlier attempts are to be read as well, which cost requests."""
+    return is_new(known.last, told) or told.finalized or known.outcome == "vendor_error"
+
+
+def incomplete(found: Standing, known: Known, now: datetime, waits: Waits) -> Standing:
+    """How a pair stands of which times or an earlier attempt could not be read just now.
+
+    Also a final one is asked about again, until its waits have become the longest.
+    """
+    why = "times or an earlier attempt could not be read"
+    last = known.last_wait if known.is_incomplete else None
+    if found.state == "final" and (last is None or last < waits.most):
+        again = now + next_wait(last, found.changed, waits)
+        return replace(found, state="open", reason=f"it is final; {why}", next_poll_at=again)
+    if found.outcome == "pending" and found.state == "open":
+        failures = known.failures + 1
+        return replace(found, outcome="vendor_error", reason=why, failures=failures)
+    return found
 
 
 def is_stale(since: datetime | None, now: datetime, waits: Waits) -> bool:
