@@ -7,13 +7,12 @@ in between: what became of its imports has to be asked.
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from edpipeline.landing import drop as landing
 from edpipeline.landing.records import as_record, damaged, in_utc, read_record, root_of
 from edpipeline.landing.store import Store
 
-REMEMBERED = timedelta(days=3)
 INTENT = "intent"
 """The choice of a delivery that names its intents."""
 
@@ -52,17 +51,15 @@ def write_intent(store: Store, district_id: str, source: str, intent: Intent) ->
     store.write_bytes(key, as_record(told))
 
 
-def open_intents(store: Store, district_id: str, source: str, now: datetime) -> list[Intent]:
-    """Intents of the last days that no delivery names, the oldest first."""
+def open_intents(store: Store, district_id: str, source: str, first: date) -> list[Intent]:
+    """Intents since a day in UTC that no delivery names, the oldest first."""
     root = f"{root_of(source, district_id)}/intents/"
-    oldest = f"{in_utc(now) - REMEMBERED:%Y%m%dT%H%M%S}"
-    keys = [key for key in store.list(root) if key.removeprefix(root) >= oldest]
+    keys = [key for key in store.list(root) if key.removeprefix(root) >= f"{first:%Y%m%d}"]
     if not keys:
         return []
-    first = (in_utc(now) - REMEMBERED).date() - timedelta(days=1)
-    named = {
-        each.choices.get(INTENT) for each in landing.deliveries(store, district_id, source, first)
-    }
+    # The delivery's day is the district's, which may still be the one before.
+    landed = landing.deliveries(store, district_id, source, first - timedelta(days=1))
+    named = {each.choices.get(INTENT) for each in landed}
     found = [key for key in keys if key.removeprefix(root).removesuffix(".json") not in named]
     return [_read(store, key) for key in found]
 

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from edpipeline import uploading
 from edpipeline.landing import drop as landing
@@ -11,10 +11,12 @@ from edpipeline.landing.drop import Arrived, Delivery
 from edpipeline.loading.report import SyncReport
 from edpipeline.model import ApiPoll, Source
 from edpipeline.pipeline import Pipeline
-from edpipeline.polling.intents import INTENT, REMEMBERED
+from edpipeline.polling.intents import INTENT
 from edpipeline.polling.rows import Row, write_rows
 from edpipeline.scratch import scratch_folder
 
+REMEMBERED = timedelta(days=3)
+BEGINNING = date(2000, 1, 1)
 Loaded = Callable[[SyncReport, Delivery], None]
 
 
@@ -35,8 +37,8 @@ class Deliveries:
         self._loaded = loaded
         self._asked_at = at.astimezone(UTC)
         self._began = time.monotonic()
-        first = self.day - REMEMBERED
-        self._landed = landing.deliveries(pipeline.store, district_id, source.name, first)
+        self.first = self._first_day()
+        self._landed = landing.deliveries(pipeline.store, district_id, source.name, self.first)
         just_after = [each.received_at + timedelta(seconds=1) for each in self._landed]
         self._start = max([self._asked_at, *just_after])
 
@@ -44,9 +46,20 @@ class Deliveries:
         """The time in UTC: that of the run's start, and what has passed since."""
         return self._start + timedelta(seconds=time.monotonic() - self._began)
 
+    def _first_day(self) -> date:
+        """The first day of which anything may be left to do by a run that ended: every run does
+        what is left before it loads anything, so what has been loaded tells, not the time."""
+        with self.pipeline.warehouse.transaction() as session:
+            last = session.value(
+                "select max(delivery_day) from ops.sync_history where district_id = $district"
+                " and source = $source and drop_id is not null",
+                district=self.district_id,
+                source=self.source.name,
+            )
+        return min(last, self.day) - REMEMBERED if last else BEGINNING
+
     def load_what_is_left(self) -> None:
-        """Load deliveries of the last days that landed, and whose run ended before they were
-        loaded."""
+        """Load deliveries that landed, and whose run ended before they were loaded."""
         if not self._landed:
             return
         with self.pipeline.warehouse.transaction() as session:
@@ -57,7 +70,7 @@ class Deliveries:
                     " and source = $source and delivery_day >= $first and drop_id is not null",
                     district=self.district_id,
                     source=self.source.name,
-                    first=self.day - REMEMBERED,
+                    first=self.first,
                 )
             }
         left = {each.day: each for each in self._landed if each.drop.drop_id not in loaded}

@@ -137,6 +137,14 @@ def in_roster(session: Session, district_id: str, match_on: str) -> pl.Series:
     return found.to_series().cast(pl.String)
 
 
+def is_one_of(known: pl.Series, match_on: str) -> pl.Expr:
+    """Whether a pair's student is among those that the roster knows under a field of it."""
+    student = pl.col("student_id").str.strip_chars()
+    if match_on in ("username", "email"):
+        student = student.str.to_lowercase()
+    return student.is_in(known.implode())
+
+
 def laid_over(listed: pl.DataFrame, known: pl.DataFrame, now: datetime) -> pl.DataFrame:
     """Every pair as it stands once it is listed so: `ROW`, and whether it `is_touched` (its row is
     to be written) and `is_reopened` (it was done with, and is to be polled anew).

@@ -19,7 +19,7 @@ from edpipeline.loading.load import Progress
 from edpipeline.loading.report import SyncReport
 from edpipeline.model import Source
 from edpipeline.pipeline import Pipeline, silent
-from edpipeline.polling import listed_at
+from edpipeline.polling import listed_at, pairs
 from edpipeline.polling.counts import Poll
 from edpipeline.polling.landed import Deliveries
 from edpipeline.polling.run import Run
@@ -67,18 +67,22 @@ def poll_and_load(
 
 def is_due(pipeline: Pipeline, district_id: str, source: Source, at: datetime) -> bool:
     """Whether a poll has anything to do: a pair is due, or the last listing is old. Asks nobody."""
-    waits = poll_use(pipeline.district(district_id), source.name).waits
-    oldest = at - timedelta(minutes=waits.first_minutes)
+    use = poll_use(pipeline.district(district_id), source.name)
+    oldest = at - timedelta(minutes=use.waits.first_minutes)
     if not listed_at.was_listed_since(pipeline.store, district_id, source.name, oldest, at):
         return True
     with pipeline.warehouse.transaction() as session:
-        found = session.value(
-            "select count(*) from external_tests.current_assignments where district_id = $district"
+        due = session.frame(
+            "select student_id from external_tests.current_assignments"
+            " where district_id = $district"
             " and state in ('open', 'quarantined') and coalesce(next_poll_at, $at) <= $at",
             district=district_id,
             at=at.astimezone(UTC).replace(tzinfo=None),
         )
-    return bool(found)
+        if use.students == "roster" and not due.is_empty():
+            known = pairs.in_roster(session, district_id, use.match_on)
+            due = due.filter(pairs.is_one_of(known, use.match_on))
+    return not due.is_empty()
 
 
 @contextmanager

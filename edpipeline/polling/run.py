@@ -74,8 +74,8 @@ class Run:
 
     def settle_what_was_meant(self) -> None:
         """Ask about imports of runs that ended before they wrote down what became of them."""
-        store, now = self.pipeline.store, self.deliveries.now()
-        for intent in open_intents(store, self.district_id, self.source.name, now):
+        store, first = self.pipeline.store, self.deliveries.first
+        for intent in open_intents(store, self.district_id, self.source.name, first):
             self.progress(f"asking about {len(intent.pairs):,} imports of a run that ended early")
             known, results = self._known()
             meant = {(each.student_id, each.lesson_id): each for each in intent.pairs}
@@ -145,10 +145,7 @@ class Run:
             self.problems += (
                 "the roster has no students yet: sync it first, or set `students: all`",
             )
-        student = pl.col("student_id").str.strip_chars()
-        if self.use.match_on in ("username", "email"):
-            student = student.str.to_lowercase()
-        return student.is_in(known.implode())
+        return pairs.is_one_of(known, self.use.match_on)
 
     def _known(self) -> tuple[pl.DataFrame, pl.DataFrame]:
         with self.pipeline.warehouse.transaction() as session:

@@ -301,6 +301,27 @@ def test_an_intent_is_written_before_its_imports_and_named_by_the_delivery(
     assert b"CANARY" not in store.read_bytes(key)
 
 
+@pytest.mark.parametrize("lands", [True, False])
+def test_what_a_run_did_that_ended_is_found_after_any_time(
+    made: Installation, monkeypatch: pytest.MonkeyPatch, lands: bool
+) -> None:
+    from edpipeline import uploading
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(uploading if lands else run.Run, "load" if lands else "_land", killed)
+        with pytest.raises(KeyboardInterrupt):
+            made.poll()
+    made.poll(20 * 24 * 60)
+    assert made.made("outcome", "enrollment") == [
+        ("answered" if lands else "unknown", "possible"),
+    ]
+    assert made.calls(IMPORT) == 1
+    assert made.pair("state") == ("final",)
+
+
 def test_half_a_list_is_no_list(made: Installation) -> None:
     listing = made.configure(**IMPORTS)
     lost(listing, "test-assignments", status=503, times=None)

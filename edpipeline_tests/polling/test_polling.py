@@ -327,6 +327,15 @@ def test_only_students_of_the_roster_are_polled(installation: Installation) -> N
     assert asked <= poll.polled and made.calls(PROGRESS) - calls <= 2 * asked
 
 
+def test_who_is_not_polled_any_more_is_not_due(installation: Installation) -> None:
+    stage(installation)
+    installation.watch(LINE).poll()
+    made = installation.watch(LINE, students="roster")
+    assert made.poll(60).polled == 0
+    assert not made.is_due(65)
+    assert installation.watch(LINE).is_due(65)
+
+
 @pytest.mark.parametrize(("kept", "found"), [(True, 2), (False, 0)])
 def test_feedback_is_kept_only_where_the_district_wants_it(
     installation: Installation, kept: bool, found: int
