@@ -1,4 +1,4 @@
-"""`make bench`: district, large, results and pulls; `ARGS=state`: 40 million enrollments.
+"""`make bench`: district, large, results, pulls and polls; `ARGS=state`: 40 million enrollments.
 
 `ARGS="--no-postgres large"` and the like choose what runs. Prints a Markdown table.
 """
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import measured, pulls, results
+from benchmarks import measured, polls, pulls, results
 from edpipeline.sandbox import roster
 from edpipeline.sandbox.postgres_server import postgres_server
 
@@ -138,6 +138,20 @@ def pull_rows() -> list[list[str]]:
     ]
 
 
+def poll_rows() -> list[list[str]]:
+    """Ten thousand open tests polled until all are final, beside bare requests for each."""
+    with tempfile.TemporaryDirectory(prefix="edpipeline-bench-") as folder, polls.vendor() as urls:
+        work, given = Path(folder), json.dumps(urls)
+        floor = run("floor_polls", work, 0, given)
+        first = run("poll_all", work, 0, given)
+        again = run("poll_all", work, 1, given)
+    return [
+        row("powerpath", "one bare request for each of 10,000 tests", floor, floor),
+        row("powerpath", "poll: listed, asked, imported, asked again, loaded", first, floor),
+        row("powerpath", "poll a day later: listed, nothing due", again, floor),
+    ]
+
+
 def row(size: str, what: str, found: Measurement, floor: Measurement) -> list[str]:
     """One line of the table."""
     ratio = found.seconds / floor.seconds
@@ -146,7 +160,7 @@ def row(size: str, what: str, found: Measurement, floor: Measurement) -> list[st
 
 def main(arguments: Sequence[str]) -> None:
     """Measure the sizes that are asked for and print the table."""
-    asked = [name for name in (*SIZES, "results", "pulls") if name in arguments]
+    asked = [name for name in (*SIZES, "results", "pulls", "polls") if name in arguments]
     chosen = [name for name in asked or ("district", "large") if name in SIZES]
     lines = []
     for name in chosen:
@@ -161,6 +175,8 @@ def main(arguments: Sequence[str]) -> None:
         lines += [line for which in RESULTS for line in results_rows(which)]
     if not asked or "pulls" in asked:
         lines += pull_rows()
+    if not asked or "polls" in asked:
+        lines += poll_rows()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     print(f"{os.cpu_count()} cores, {memory:.0f} GiB of memory; medians; ratio to the floor\n")
     print("| size | what | seconds | ratio | peak MB |\n|---|---|---:|---:|---:|")

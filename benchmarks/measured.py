@@ -15,7 +15,7 @@ import duckdb
 import psycopg
 from pydantic import create_model
 
-from benchmarks import pulls, results
+from benchmarks import polls, pulls, results
 from edpipeline.landing import drop
 from edpipeline.landing.store import open_store
 from edpipeline.loading.options import LoadOptions
@@ -210,6 +210,8 @@ MEASURED: dict[str, Callable[..., float | None]] = {
     "peer_rows": peer_rows,
     "pull_star": pulls.pull_star,
     "parse_polars": pulls.parse_polars,
+    "floor_polls": polls.floor_polls,
+    "poll_all": polls.poll_all,
 }
 
 
