@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from edpipeline.polling.listings import COLUMNS, PAIR
+from edpipeline.polling.listings import COLUMNS, PAIR, TIMES
 from edpipeline.sources.powerpath.decisions import GONE, LESSON_TYPES, Known, Progress
 from edpipeline.warehouse.engine import Session
 
@@ -172,7 +172,7 @@ def laid_over(listed: pl.DataFrame, known: pl.DataFrame, now: datetime) -> pl.Da
         .then(pl.lit("unknown_lesson_type"))
         .otherwise(pl.col("outcome").fill_null("not_polled")),
         reason_now=_reason(),
-        first_seen_at_now=pl.col("first_seen_at").fill_null(now),
+        first_seen_at_now=pl.when(starts).then(pl.lit(now)).otherwise(pl.col("first_seen_at")),
         enrollment_now=pl.col("enrollment").fill_null("none"),
         polls_now=pl.col("polls").fill_null(0),
         failures_now=pl.when(starts).then(0).otherwise(pl.col("failures").fill_null(0)),
@@ -295,6 +295,10 @@ def _listed_else_known(name: str) -> pl.Expr:
     known = pl.col(f"{name}_known")
     if name == "skip_enrollment":  # nobody says it any more where it is listed without
         found = pl.when(pl.col("is_listed")).then(pl.col(name)).otherwise(known)
+    elif name in TIMES:  # those of an assignment that ended are not those of the next one
+        found = (
+            pl.when(pl.col("is_reopened")).then(pl.col(name)).otherwise(pl.coalesce(name, known))
+        )
     else:
         found = pl.coalesce(name, known)
     return found.alias(f"{name}_now")

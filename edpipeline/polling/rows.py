@@ -79,6 +79,9 @@ def result_rows(
     described = {name: pair.row[name] for name in DESCRIBED}
     timed = {name: _time_or_text(times.get(name)) for name in TIMED}
     result = {**looked.record, **described, **timed, **key}
+    # A table takes 3 for a whole number, and not 3.0.
+    result["correct_questions"] = progress.correct
+    result["total_questions"] = progress.total
     result["answered_questions"] = progress.answered
     return result, [{**question, **key} for question in looked.children["questions"]]
 

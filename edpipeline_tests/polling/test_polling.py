@@ -327,6 +327,46 @@ def test_only_students_of_the_roster_are_polled(installation: Installation) -> N
     assert asked <= poll.polled and made.calls(PROGRESS) - calls <= 2 * asked
 
 
+def test_a_pair_that_comes_back_to_the_watch_list_is_polled_for_as_long_as_a_new_one(
+    installation: Installation,
+) -> None:
+    stage(installation)
+    day = 24 * 60
+    installation.watch(LINE).poll()
+    installation.watch(f"{OTHER},{LESSON}").poll(20)
+    again = installation.watch(LINE)
+    again.poll(40 * day)
+    assert again.pair("state") == ("open",)
+    assert again.poll(60 * day).polled == 1
+    assert again.pair("state") == ("open",)
+    again.poll(71 * day)
+    assert again.pair("state") == ("stale",)
+
+
+@pytest.mark.parametrize(
+    ("says", "held"),
+    [
+        ({"score": 105.5}, (None, 1, 2)),
+        ({"score": -1}, (None, 1, 2)),
+        ({"correctQuestions": 1.0, "totalQuestions": 2.0, "attempt": 1.0}, (50.0, 1, 2)),
+        ({"score": 33.333333333333336}, (33.333333333333336, 1, 2)),
+    ],
+)
+def test_odd_numbers_are_held_as_they_are_compared(
+    installation: Installation, says: dict[str, Any], held: tuple[Any, ...]
+) -> None:
+    stage(installation)
+    graded(installation, RIGHT, OPEN, grade="START")
+    installation.vendors.vendor(STUDENT, LESSON, says=says)
+    made = installation.watch(LINE, **IMPORTS)
+    made.poll()
+    (changed,) = made.pair("changed_at")
+    assert made.poll(20).polled == 1
+    assert made.pair("changed_at") == (changed,)
+    columns = "score, correct_questions, total_questions"
+    assert made.rows(f"select {columns} from external_tests.current_results") == [held]
+
+
 def test_who_is_not_polled_any_more_is_not_due(installation: Installation) -> None:
     stage(installation)
     installation.watch(LINE).poll()

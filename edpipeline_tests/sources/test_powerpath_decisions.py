@@ -51,7 +51,7 @@ def after(told: Progress | NotUnderstood | Failed, **known: Any) -> Standing:
 
 def test_an_answer_is_understood() -> None:
     found = understood(ANSWER, QUESTIONS)
-    assert found == Progress("test-out", "edulastic", 1, False, 50.5, 1, answered=1)
+    assert found == Progress("test-out", "edulastic", 1, False, 50.5, 1, 2, answered=1)
 
 
 @pytest.mark.parametrize(

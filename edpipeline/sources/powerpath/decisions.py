@@ -25,6 +25,8 @@ GONE = ("failed", "expired", "cancelled")
 """Statuses of a test assignment after which there is nothing to wait for."""
 AHEAD = ("assigned", "in_progress")
 """Statuses of a test assignment whose attempt is still to come, or under way."""
+MOST_SCORE = 100
+"""Scores are from 0 to this; others are not held."""
 MOST_NOT_FOUND = 3
 """So often in a row there may be no such student or lesson, before people are to look at it."""
 
@@ -72,6 +74,7 @@ class Progress:
     finalized: bool
     score: float | None = None
     correct: int | None = None
+    total: int | None = None
     answered: int = 0
     enrollment_failed: bool | None = None
 
@@ -157,8 +160,9 @@ def understood(
         tool_provider=provider,
         attempt=attempt,
         finalized=record["finalized"],
-        score=record.get("score"),
+        score=_within(record.get("score"), MOST_SCORE),
         correct=_whole(record.get("correct_questions")),
+        total=_whole(record.get("total_questions")),
         answered=sum(question.get("answered") is True for question in questions or ()),
         enrollment_failed=record.get("enrollment_failed"),
     )
@@ -319,6 +323,10 @@ def _is_number(value: object) -> bool:
         return True
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return is_number and math.isfinite(value)  # type: ignore[arg-type]
+
+
+def _within(value: float | None, most: float) -> float | None:
+    return value if value is not None and 0 <= value <= most else None
 
 
 def _is_count(value: object) -> bool:
