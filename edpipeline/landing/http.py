@@ -253,6 +253,9 @@ class Client:
             self._failures += 1
             wait = self._wait(found, number)
             if request.writes:
+                # Whoever asks again does so no sooner than the server wants.
+                if found.wait and self._clock() + wait < ends:
+                    self._sleep(wait)
                 raise error
             if number == tries:
                 raise _with(error, f"; given up after {number} tries")

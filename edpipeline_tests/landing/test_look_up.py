@@ -129,10 +129,21 @@ def test_an_error_tells_status_and_request_and_nothing_of_the_vendors_words(
     assert asked(vendor) == (4 if kind is Transient and writes == "false" else 1)
 
 
+def test_a_call_that_writes_comes_back_no_sooner_than_the_vendor_asks(
+    vendor: Vendor, time: Time
+) -> None:
+    for seconds, slept in (("7", [7]), ("3600", [7])):
+        vendor.queue = [Reply(429, headers={"Retry-After": seconds})]
+        with pytest.raises(Transient, match=f"asks for {seconds} s"):
+            ask(vendor, time, writes="true")
+        assert time.slept == slept
+    assert asked(vendor) == 2
+
+
 @pytest.mark.parametrize(
     ("reply", "kind"),
     [
-        (Reply(503, headers={"Retry-After": "1"}), Transient),
+        (Reply(503), Transient),
         (Reply(429), Transient),
         (Reply(hangs=True), ConnectionLost),
         (Reply(resets=True), ConnectionLost),
