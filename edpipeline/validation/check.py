@@ -6,7 +6,7 @@ split, typed and checked. Accepted rows and findings are spooled as Parquet.
 """
 
 import hashlib
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -31,6 +31,10 @@ LISTED_WARNINGS = 1000
 
 STAMPS = ("status", "date_last_modified")
 """Columns that bulk files leave blank."""
+
+
+AT_ONCE = 2
+"""Pieces that are split and typed side by side, which is what memory is planned for."""
 
 
 @dataclass(frozen=True)
@@ -110,17 +114,17 @@ def check(
     checked = CheckedFile(task.table, task.name, spool, known=Known(known_hashes))
     checked.ends_with_line_end = task.dialect.ends_with_line_end
     run = _Pass(task, checked)
-    with ThreadPoolExecutor(max_workers=1) as ahead:
-        # One piece is split and typed while what the one before it came to is written down.
-        before: Future[_Parted] | None = None
+    with ThreadPoolExecutor(AT_ONCE) as ahead:
+        # Pieces are split and typed while what those before them came to is written down.
+        coming: deque[tuple[int, Future[_Parted]]] = deque()
         for number, piece in enumerate(_pieces(task, piece_size)):
             new = run.recognise(piece, number)
-            coming = ahead.submit(run.part, *new) if new[1].len() else None
-            if before is not None:
-                run.settle(before.result(), number - 1)
-            before = coming
-        if before is not None:
-            run.settle(before.result(), number)
+            if new[1].len():
+                coming.append((number, ahead.submit(run.part, *new)))
+            if len(coming) > AT_ONCE:
+                run.settle_next(coming)
+        while coming:
+            run.settle_next(coming)
     if run.stamped and task.mode == "bulk":
         checked.findings.append(FileFinding("stamped_in_bulk", _about(task, "stamped_in_bulk")))
     duplicates.settle(checked, run.key_hashes, run.seed, task.table)
@@ -268,8 +272,10 @@ class _Pass:
         clean, odd = self._part(frame, piece.data.isascii())
         return _Parted(clean, odd, unreadable, blank, stamped)
 
-    def settle(self, parted: "_Parted", number: int) -> None:
-        """Count and write down what a piece came to. Pieces come in their order."""
+    def settle_next(self, coming: deque[tuple[int, "Future[_Parted]"]]) -> None:
+        """Count and write down what the first piece of those to come came to."""
+        number, future = coming.popleft()
+        parted = future.result()
         self.checked.read -= parted.blank
         self.stamped |= parted.stamped
         clean = parted.clean
