@@ -79,9 +79,13 @@ class _Pulls:
         as_delimited(pulled.files[listing], listing, table)
         frame = pl.read_csv(table, infer_schema=False)
         return frame.select(
-            (pl.col(name).replace("", None) if name in frame.columns else _null(name))
-            for name in names
+            (_unpadded(name) if name in frame.columns else _null(name)) for name in names
         )
+
+
+def _unpadded(name: str) -> pl.Expr:
+    """Text as a table holds it, by which a pair that is listed is found among those known."""
+    return pl.col(name).str.strip_chars().replace("", None)
 
 
 def _null(name: str) -> pl.Expr:

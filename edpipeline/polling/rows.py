@@ -3,6 +3,7 @@
 Values that the vendor wrote stay as they were written. Times are in UTC.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -22,6 +23,8 @@ DESCRIBED = ("test_name", "subject", "grade")
 TIMED = ("score_status", "started_at", "completed_at")
 """What only the list of attempts says of a result."""
 Row = dict[str, Any]
+NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+"""As JSON writes it. A table takes no row that has one, and the pair would be asked for ever."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ def write_rows(folder: Path, rows: Mapping[str, Sequence[Row]]) -> list[Path]:
     for table in TABLES:
         if rows.get(table):
             path = folder / f"{table}.jsonl"
-            path.write_bytes(encoder.encode_lines(list(rows[table])))
+            path.write_bytes(NUL.sub(rb"\1", encoder.encode_lines(list(rows[table]))))
             paths.append(path)
     return paths
 

@@ -322,6 +322,24 @@ def test_what_a_run_did_that_ended_is_found_after_any_time(
     assert made.pair("state") == ("final",)
 
 
+def test_padded_and_damaged_text_keeps_no_pair_from_its_table(made: Installation) -> None:
+    listing = made.configure(**IMPORTS)
+    record = {"sourcedId": "TA", "assignmentStatus": "in_progress", "testName": "A\u0000B"}
+    record |= {"studentSourcedId": f"{STUDENT} ", "componentResourceSourcedId": LESSON}
+    nobody = record | {"sourcedId": "TB", "studentSourcedId": "  "}
+    answer = {"testAssignments": [record, nobody], "totalCount": 2, "pageCount": 1}
+    lost(listing, "test-assignments", status=200, body=answer, times=None)
+    question = {"id": "q1", "index": 0, "title": "T\u0000", "difficulty": "easy", "url": "x"}
+    says = {"questions": [question, question | {"id": "q2", "title": "\\u0000"}]}
+    made.vendors.vendor(STUDENT, LESSON, says=says | {"finalized": False})
+    poll = listing.poll()
+    assert poll.problems == ("1 test assignments name no student, or no lesson",)
+    assert listing.pair("state", "test_name") == ("open", "AB")
+    titles = "select title from external_tests.current_question_results order by question_id"
+    assert listing.rows(titles) == [("T",), ("\\u0000",)]
+    assert listing.poll(5).polled == 0
+
+
 def test_half_a_list_is_no_list(made: Installation) -> None:
     listing = made.configure(**IMPORTS)
     lost(listing, "test-assignments", status=503, times=None)

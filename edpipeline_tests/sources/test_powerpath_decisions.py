@@ -103,7 +103,12 @@ def test_an_answer_of_another_kind_is_told_by_its_fields_alone(
 
 
 @pytest.mark.parametrize(
-    "questions", [None, [{"question_id": ""}], [{}], [{"question_id": "1", "correct": 1}]]
+    "questions",
+    [
+        *(None, [{"question_id": ""}], [{}], [{"question_id": "1", "correct": 1}]),
+        [{"question_id": " "}],
+        [{"question_id": "1", "score": 1}, {"question_id": "1 ", "score": 0}],
+    ],
 )
 def test_an_answer_needs_questions_that_can_be_told_apart(questions: Any) -> None:
     assert getattr(understood(ANSWER, questions), "outcome", "") == "schema_drift"

@@ -304,13 +304,19 @@ def _wrong_fields(
     wrong += ["tool_provider"] if not isinstance(provider, str | None) else []
     failed = record.get("enrollment_failed")
     wrong += ["enrollment_failed"] if not isinstance(failed, bool | None) else []
-    if questions is None or not all(_is_question(question) for question in questions):
+    if questions is None or not (all(map(_is_question, questions)) and _are_apart(questions)):
         wrong.append("questions")
     return wrong
 
 
+def _are_apart(questions: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether no two of them say different things of one question; a table holds neither."""
+    of_id: dict[str, Mapping[str, Any]] = {}
+    return all(of_id.setdefault(one["question_id"].strip(), one) == one for one in questions)
+
+
 def _is_question(question: Mapping[str, Any]) -> bool:
-    named = isinstance(question.get("question_id"), str) and bool(question["question_id"])
+    named = _text(question, "question_id").strip() != ""
     return (
         named
         and isinstance(question.get("correct"), bool | None)
