@@ -11,7 +11,14 @@ from typing import Any
 
 import msgspec
 
-from edpipeline.errors import EdpipelineError, Garbled, NotFound, Refused, Transient
+from edpipeline.errors import (
+    BadCredentials,
+    EdpipelineError,
+    Garbled,
+    NotFound,
+    Refused,
+    Transient,
+)
 from edpipeline.landing.http import Client
 from edpipeline.landing.looked import Looked
 from edpipeline.polling import rows
@@ -88,6 +95,7 @@ class _Work:
 
     def __init__(self, client: Client, seen: Seen, task: Task) -> None:
         self.client, self.seen, self.task, self.pair = client, seen, task, seen.pair
+        self.lesson_type = getattr(seen.told, "lesson_type", "")
         self.calls: list[Call] = []
         self.imported = self.may_be_lost = False
         self.refusal: Failed | None = None
@@ -118,7 +126,7 @@ class _Work:
             answer = self.client.look_up("import_results", asked)
         except EdpipelineError as error:
             # An answer that is no JSON was an answer: what it did, progress tells.
-            is_failure = isinstance(error, Transient | Garbled)
+            is_failure = not isinstance(error, Refused | NotFound | BadCredentials)
             self.may_be_lost = isinstance(error, Transient)
             if not isinstance(error, Transient | Garbled | Refused | NotFound):
                 self.trouble = error
@@ -145,7 +153,8 @@ class _Work:
         try:
             self.seen = look(self.client, self.pair)
         except EdpipelineError as error:
-            self.trouble = error
+            why = "progress could not be read after the import"
+            self.seen, self.trouble = Seen(self.pair, Failed("vendor_error", why)), error
 
     def polled(self) -> Polled:
         """How the pair stands, and the rows that tell of it."""
@@ -179,8 +188,11 @@ class _Work:
         if isinstance(told, Progress):
             was_unsure = told.attempt in self.pair.unsure_attempts
             return decisions.enrollment_of(told, self.imported or was_unsure, skips)
-        if not self.imported:
+        answer = self.calls[-1].answer if self.calls else None
+        if not self.imported or (answer and answer.value("finalized") is False):
             return "none"
+        if self.lesson_type == decisions.NEVER_ENROLLS:
+            return "never"
         return "skipped" if skips else "possible"
 
     def _row(self, standing: Standing, enrollment: str, now: datetime) -> dict[str, Any]:
@@ -200,7 +212,8 @@ class _Work:
             row["lesson_type"] = told.lesson_type or before["lesson_type"]
             row["tool_provider"] = told.tool_provider or before["tool_provider"]
         if isinstance(told, Progress):
-            is_same = before["attempt"] in (None, told.attempt)
+            # What is not final has enrolled nobody, whatever was feared.
+            is_same = told.finalized and before["attempt"] in (None, told.attempt)
             row["attempt"] = told.attempt
         if standing.changed:
             row["changed_at"] = now

@@ -1,6 +1,7 @@
 """Days on which PowerPath is wrong, gone or slow, and runs that end in between."""
 
 import json
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -338,6 +339,32 @@ def test_padded_and_damaged_text_keeps_no_pair_from_its_table(made: Installation
     titles = "select title from external_tests.current_question_results order by question_id"
     assert listing.rows(titles) == [("T",), ("\\u0000",)]
     assert listing.poll(5).polled == 0
+
+
+@pytest.mark.parametrize("status", [401, 403, 503])
+@pytest.mark.parametrize(
+    ("lesson_type", "grade", "before", "after"),
+    [
+        ("test-out", "GRADED", "possible", "possible"),
+        ("test-out", "START", "none", "none"),
+        ("unit-test", "GRADED", "never", "never"),
+    ],
+)
+def test_an_enrollment_is_told_though_progress_cannot_be_read_after_the_import(
+    made: Installation, status: int, lesson_type: str, grade: str, before: str, after: str
+) -> None:
+    made.vendors.lesson(LESSON, lesson_type=lesson_type)
+    made.vendors.vendor(STUDENT, LESSON, edulastic={"grade": grade})
+    lost(made, PROGRESS, status=status, skip=1, times=2)
+    with nullcontext() if status == 503 else pytest.raises(BadCredentials):
+        made.poll()
+    assert made.made("outcome", "enrollment") == [("answered", before)]
+    assert made.pair("state", "enrollment") == ("open", before)
+    made.vendors.heal()
+    only_reads = made.watch(LINE)
+    only_reads.poll(25 * 60)
+    assert only_reads.pair("enrollment") == (after,)
+    assert only_reads.pair("state") == ("open" if grade == "START" else "final",)
 
 
 def test_half_a_list_is_no_list(made: Installation) -> None:
