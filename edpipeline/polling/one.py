@@ -71,6 +71,8 @@ class Polled:
 def may_import(seen: Seen, rules: Rules) -> bool:
     """Whether results of the pair are to be imported."""
     skips = seen.pair.row["skip_enrollment"]
+    if seen.pair.known.is_over:
+        return False
     return isinstance(seen.told, Progress) and not decisions.why_not_import(seen.told, rules, skips)
 
 
@@ -115,7 +117,8 @@ class _Work:
             told = self.seen.told
             self.imported |= call.outcome != "refused"
             came_to_nothing = isinstance(told, Progress) and not decisions.is_new(before, told)
-            if not (self.may_be_lost and came_to_nothing) or self._ends():
+            # Without an answer it may still be under way over there: the next poll tells.
+            if not (call.http_status and self.may_be_lost and came_to_nothing) or self._ends():
                 break
 
     def _call(self, before: Progress, call_id: str) -> Call:

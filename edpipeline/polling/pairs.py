@@ -11,7 +11,13 @@ from typing import Any
 import polars as pl
 
 from edpipeline.polling.listings import COLUMNS, PAIR, TIMES
-from edpipeline.sources.powerpath.decisions import GONE, LESSON_TYPES, Known, Progress
+from edpipeline.sources.powerpath.decisions import (
+    ENDED,
+    GONE,
+    LESSON_TYPES,
+    Known,
+    Progress,
+)
 from edpipeline.warehouse.engine import Session
 
 STANDING: Mapping[str, pl.DataType] = {
@@ -25,6 +31,7 @@ STANDING: Mapping[str, pl.DataType] = {
 ROW: Mapping[str, pl.DataType] = {**COLUMNS, **STANDING}
 """A row of the table `assignments`."""
 WAITING = ("open", "quarantined")
+ASSIGNED = "test_assignments"
 """States in which a pair is polled again."""
 HELD = ("attempt", "finalized", "score", "correct_questions", "answered_questions")
 RESULT = (
@@ -68,6 +75,7 @@ class Pair:
             state=row["state"],
             outcome="" if self.is_reopened else row["outcome"] or "",
             assignment_status=row["assignment_status"] or "",
+            is_over=row["origins"] == ASSIGNED and row["assignment_status"] in GONE,
             since=row["assigned_at"] or row["first_seen_at"],
             failures=row["failures"] or 0,
             last_wait=None if is_first else max(again - polled, timedelta(0)),
@@ -155,13 +163,13 @@ def laid_over(listed: pl.DataFrame, known: pl.DataFrame, now: datetime) -> pl.Da
     both = both.with_columns(**_facts())
     both = both.with_columns(is_reopened=_is_reopened()).with_columns(_state().alias("new_state"))
     starts = pl.col("is_new") | pl.col("is_reopened")
-    became_completed = (pl.col("assignment_status") == "completed") & pl.col(
-        "assignment_status"
-    ).ne_missing(pl.col("assignment_status_known"))
+    status = pl.col("assignment_status")
+    has_ended = (status == "completed") | pl.col("is_over")
+    just_ended = has_ended & status.ne_missing(pl.col("assignment_status_known"))
     next_poll = (
         pl.when(~pl.col("new_state").is_in(WAITING))
         .then(None)
-        .when(starts | became_completed)
+        .when(starts | just_ended)
         .then(pl.lit(now))
         .otherwise(pl.col("next_poll_at"))
     )
@@ -235,14 +243,16 @@ def _facts() -> dict[str, pl.Expr]:
     """What the states are decided by. `origins` is of the list, `origins_known` was known."""
     is_listed = pl.col("origins").is_not_null()
     status = pl.col("assignment_status")
-    is_over = (pl.col("origins") == "test_assignments") & status.is_in(GONE)
+    is_over = (pl.col("origins") == ASSIGNED) & status.is_in(GONE)
     # A district that takes a pair from its list says that it is not to be polled.
     is_dropped = ~is_listed & (pl.col("origins_known") == "watch_list")
     lesson_type = pl.col("lesson_type")
     return {
         "is_listed": is_listed,
         "is_new": pl.col("state").is_null(),
-        "is_gone": (is_over | is_dropped).fill_null(False),
+        # What is over is looked at once more: it may have become final before it ended.
+        "is_gone": (is_dropped | (is_over & (pl.col("state") == "gone"))).fill_null(False),
+        "is_over": is_over.fill_null(False),
         "is_refused": lesson_type.is_not_null() & ~lesson_type.is_in(LESSON_TYPES),
         # Of a pair without origins only an import was known: it is listed for the first time.
         "is_other": pl.col("test_assignment_id").is_not_null()
@@ -260,7 +270,8 @@ def _is_reopened() -> pl.Expr:
         & pl.col("lesson_type").is_in(LESSON_TYPES).fill_null(False)
         & pl.col("lesson_type").ne_missing(pl.col("lesson_type_known"))
     )
-    return (anew | back | mended) & ~pl.col("is_gone") & ~pl.col("is_refused")
+    is_over = pl.col("is_gone") | pl.col("is_over")
+    return (anew | back | mended) & ~is_over & ~pl.col("is_refused")
 
 
 def _state() -> pl.Expr:
@@ -282,7 +293,7 @@ def _state() -> pl.Expr:
 def _reason() -> pl.Expr:
     return (
         pl.when(pl.col("new_state") == "gone")
-        .then(pl.lit("it is listed as failed, expired or cancelled, or not any more"))
+        .then(pl.lit(ENDED))
         .when(pl.col("is_refused"))
         .then(pl.lit("the lesson is listed as something else than an external test"))
         .when(pl.col("is_reopened"))

@@ -42,7 +42,7 @@ def laid(listed: dict[str, Any] | None, known: dict[str, Any] | None) -> dict[st
     [
         pytest.param({}, None, ("open", True, True, False), id="new"),
         pytest.param(
-            {"assignment_status": "expired"}, None, ("gone", False, True, False), id="over"
+            {"assignment_status": "expired"}, None, ("open", True, True, False), id="over"
         ),
         pytest.param({"lesson_type": "quiz"}, None, ("refused", False, True, False), id="quiz"),
         pytest.param(
@@ -53,8 +53,16 @@ def laid(listed: dict[str, Any] | None, known: dict[str, Any] | None) -> dict[st
         pytest.param(
             {"assignment_status": "completed"}, {}, ("open", True, True, False), id="done"
         ),
+        pytest.param({"assignment_status": "failed"}, {}, ("open", True, True, False), id="failed"),
         pytest.param(
-            {"assignment_status": "failed"}, {}, ("gone", False, True, False), id="failed"
+            {"assignment_status": "failed"},
+            *({"assignment_status": "failed"}, ("open", False, False, False)),
+            id="failed-and-heard-of",
+        ),
+        pytest.param(
+            {"assignment_status": "failed"},
+            *({"state": "gone", "next_poll_at": None}, ("gone", False, True, False)),
+            id="failed-and-looked-at",
         ),
         pytest.param(
             {"assignment_status": "failed", "origins": "test_assignments|gradebook"},

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from edpipeline.polling.vendor import api_of, client_of
 from edpipeline.sandbox.vendors import Vendors
 from edpipeline_tests.polling.installation import (
     DISTRICT,
@@ -17,6 +18,7 @@ from edpipeline_tests.polling.installation import (
     OTHER,
     PROGRESS,
     RIGHT,
+    SOURCE,
     STUDENT,
     UNGRADED,
     Installation,
@@ -31,6 +33,14 @@ def stage(made: Installation, provider: str = "edulastic", **how: Any) -> None:
     kind = {key: how.pop(key) for key in ("lesson_type", "track") if key in how}
     made.vendors.lesson(LESSON, **{"lesson_type": "test-out", "provider": provider, **kind})
     made.vendors.assign(STUDENT, LESSON, **how)
+
+
+def imported_elsewhere(made: Installation) -> None:
+    """The learning application has the results stored itself."""
+    use = made.pipeline.district(DISTRICT).powerpath
+    assert use is not None
+    with client_of(api_of(SOURCE, use), use) as client:
+        client.look_up("import_results", {"student_id": STUDENT, "lesson_id": LESSON})
 
 
 def graded(made: Installation, *questions: dict[str, Any], grade: str = "GRADED") -> None:
@@ -137,6 +147,38 @@ def test_what_is_final_is_never_imported_and_never_asked_again(
     assert (made.calls(IMPORT), made.calls(PROGRESS)) == (1, 2)
     with_another = made.watch(LINE, f"{OTHER},{LESSON}", **IMPORTS)
     assert with_another.poll(100_001).polled == 1
+
+
+@pytest.mark.parametrize("provider", ["edulastic", "mastery-track"])
+def test_what_somebody_else_made_final_is_read_and_not_imported(
+    installation: Installation, provider: str
+) -> None:
+    """Rows E1 and M1."""
+    stage(installation, provider)
+    if provider == "edulastic":
+        graded(installation, RIGHT)
+    else:
+        back = {"score": 100, "scoreStatus": "fully graded", "masteryTrackProcessed": True}
+        installation.vendors.vendor(STUDENT, LESSON, mastery_track={**back, "questions": [RIGHT]})
+    made = installation.watch(LINE, **IMPORTS)
+    imported_elsewhere(made)
+    assert (made.poll().became_final, made.pair("enrollment")) == (1, ("none",))
+    assert (made.calls(IMPORT), made.made("call_id")) == (1, [])
+
+
+def test_who_was_never_assigned_is_asked_about_until_somebody_assigns_it(
+    installation: Installation,
+) -> None:
+    """Row F4."""
+    installation.vendors.lesson(LESSON, lesson_type="test-out", provider="edulastic")
+    installation.vendors.assign(STUDENT, LESSON, made=False)
+    made = installation.watch(LINE, **IMPORTS)
+    assert (made.poll().polled, made.poll(20).polled) == (1, 1)
+    assert made.pair("state", "outcome") == ("open", "not_assigned")
+    installation.vendors.assign(STUDENT, LESSON)
+    graded(installation, RIGHT)
+    made.poll(80)
+    assert made.pair("state", "attempt") == ("final", 1)
 
 
 def test_without_leave_nothing_is_imported_and_the_pair_says_why(
@@ -256,15 +298,38 @@ def test_a_test_that_is_assigned_anew_is_asked_about_until_the_student_begins_it
 
 
 @pytest.mark.parametrize("status", ["failed", "expired", "cancelled"])
-def test_assignments_that_ended_are_listed_and_not_asked_about(
+def test_assignments_that_ended_are_looked_at_once_more_and_never_imported(
     installation: Installation, status: str
 ) -> None:
     installation.vendors.seed(world={"powerpath_pairs": 0, "powerpath_odd_lessons": False})
     stage(installation, status=status)
     made = installation.configure(**IMPORTS)
-    assert made.poll().polled == 0
-    assert made.pair("state", "assignment_status", "outcome") == ("gone", status, "not_polled")
-    assert made.calls(PROGRESS) == 0
+    assert made.poll().polled == 1
+    assert made.pair("state", "assignment_status", "outcome") == ("gone", status, "pending")
+    assert made.poll(10_000).polled == 0
+    assert (made.calls(PROGRESS), made.calls(IMPORT)) == (1, 0)
+
+
+def test_a_test_that_became_final_before_it_was_listed_as_failed_keeps_its_score(
+    installation: Installation,
+) -> None:
+    installation.vendors.seed(world={"powerpath_pairs": 0, "powerpath_odd_lessons": False})
+    stage(installation)
+    made = installation.configure()
+    made.poll()
+    graded(installation, RIGHT, HALF)
+    imported_elsewhere(made)
+    assignment = {
+        "sourcedId": "TA-1",
+        "studentSourcedId": STUDENT,
+        "componentResourceSourcedId": LESSON,
+        "assignmentStatus": "failed",
+    }
+    body = {"totalCount": 1, "testAssignments": [assignment]}
+    made.vendors.inject(match={"path": "test-assignments"}, status=200, body=body)
+    assert made.poll(1).polled == 1
+    assert made.pair("state", "assignment_status") == ("final", "failed")
+    assert made.rows("select finalized, score from external_tests.current_results") == [(True, 75)]
 
 
 def test_the_gradebook_names_the_pairs_too(installation: Installation) -> None:

@@ -23,6 +23,7 @@ PROVIDERS = ("edulastic", "mastery-track")
 NEVER_ENROLLS = "unit-test"
 GONE = ("failed", "expired", "cancelled")
 """Statuses of a test assignment after which there is nothing to wait for."""
+ENDED = "it is listed as failed, expired or cancelled, or not any more"
 AHEAD = ("assigned", "in_progress")
 """Statuses of a test assignment whose attempt is still to come, or under way."""
 MOST_SCORE = 100
@@ -107,6 +108,8 @@ class Known:
     outcome: str = ""
     """Of the last poll, which a pair that is reopened has none of."""
     assignment_status: str = ""
+    is_over: bool = False
+    """True where the assignment failed, expired or was cancelled: this is the last look."""
     since: datetime | None = None
     """When the test was assigned, else when the pair was first found."""
     failures: int = 0
@@ -217,7 +220,7 @@ def standing(
     """How a pair stands after a poll that told so; `refusal` is what became of an import."""
     match told:
         case Progress():
-            return _after_progress(known, told, now, waits, refusal)
+            found = _after_progress(known, told, now, waits, refusal)
         case NotUnderstood():
             is_other = told.outcome == "unknown_lesson_type"
             state: State = "refused" if is_other else "quarantined"
@@ -229,7 +232,7 @@ def standing(
             state = "quarantined" if lost and failures >= MOST_NOT_FOUND else "open"
             wait = waits.refused if lost else next_wait(known.last_wait, False, waits)
             found = Standing(state, told.outcome, told.reason, now + wait, False, failures)
-    return _unless_stale(found, known, now, waits)
+    return _unless_over(_unless_stale(found, known, now, waits), known)
 
 
 def _after_progress(
@@ -244,8 +247,7 @@ def _after_progress(
         return Standing("final", outcome, "", None, changed, 0)
     failed = refusal or Failed("pending", "a new attempt is assigned" if is_to_come else "")
     after = now + next_wait(known.last_wait, changed, waits)
-    found = Standing("open", failed.outcome, failed.reason, after, changed, 0)
-    return _unless_stale(found, known, now, waits)
+    return Standing("open", failed.outcome, failed.reason, after, changed, 0)
 
 
 def _unless_stale(found: Standing, known: Known, now: datetime, waits: Waits) -> Standing:
@@ -275,6 +277,13 @@ def incomplete(found: Standing, known: Known, now: datetime, waits: Waits) -> St
         failures = known.failures + 1
         return replace(found, outcome="vendor_error", reason=why, failures=failures)
     return found
+
+
+def _unless_over(found: Standing, known: Known) -> Standing:
+    """A test that ended without becoming final is not asked about again, once that was heard."""
+    if not known.is_over or found.state != "open" or found.outcome == "vendor_error":
+        return found
+    return replace(found, state="gone", reason=ENDED, next_poll_at=None)
 
 
 def is_stale(since: datetime | None, now: datetime, waits: Waits) -> bool:
