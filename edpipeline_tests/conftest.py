@@ -38,14 +38,21 @@ LONGEST = {
     name: position
     for position, name in enumerate(
         (
-            "test_laws.py",
             "test_evening.py",
+            "test_pulling.py",
             "test_bad_days.py",
-            "test_sync.py",
-            "test_compare.py",
-            "test_cli.py",
-            "test_publish.py",
+            "test_laws.py",
             "test_sql.py",
+            "test_cli.py",
+            "test_sync.py",
+            "test_publish.py",
+            "test_odd_files.py",
+            "test_cli_uploads.py",
+            "test_samples.py",
+            "test_compare.py",
+            "test_polling.py",
+            "test_polls.py",
+            "test_cli_schools.py",
         )
     )
 }
