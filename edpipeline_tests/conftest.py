@@ -72,6 +72,11 @@ def pytest_configure(config: pytest.Config) -> None:
         _work_in_memory(stack)
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: tests wait for clocks, servers and processes as well."""
+    return (os.cpu_count() or 1) + 1
+
+
 def _share_cores(config: pytest.Config, stack: ExitStack) -> None:
     """Let the threads of each worker, and of what it starts, take its share of the cores."""
     workers = config.getoption("numprocesses", 0) or 0
