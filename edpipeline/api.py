@@ -34,7 +34,7 @@ from pydantic import (
 
 from edpipeline.errors import BadConfiguration
 from edpipeline.filling import places_in
-from edpipeline.lined_yaml import parsed
+from edpipeline.lined_yaml import PLAIN_LOADER, parsed
 
 STRICT = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 PATH = re.compile(r"(?:/(?:[A-Za-z0-9_.~-]|\{[a-z0-9_]+\})+)+/?")
@@ -294,9 +294,7 @@ def read_api(
     Raises BadConfiguration, naming the key, for what is unknown, missing or of a wrong form.
     """
     parsed(text, path, ApiSpec)
-    plain = _resolved(
-        yaml.load(text, Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader)), layouts or {}, path
-    )
+    plain = _resolved(yaml.load(text, Loader=PLAIN_LOADER), layouts or {}, path)
     over = _resolved(overrides or {}, layouts or {}, path)
     for kind in NAMED:
         unknown = sorted(set(over.get(kind) or {}) - set(plain.get(kind, {})))

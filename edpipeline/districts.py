@@ -18,7 +18,7 @@ from edpipeline.errors import BadConfiguration, NotFound
 from edpipeline.landing.sftp import SftpAccount
 from edpipeline.lined_yaml import Lines, Location, parsed
 from edpipeline.loading.options import LoadOptions
-from edpipeline.model import Source
+from edpipeline.model import ApiPoll, Source
 from edpipeline.settings import secret
 from edpipeline.uses import (
     STRICT,
@@ -196,12 +196,9 @@ def result_options(district: District, source: Source) -> LoadOptions:
             match_on=use.chosen_field,
             match_column=_column_of(source, use.chosen_header),
         )
-    if source.is_polled:
-        polled = district.powerpath
-        return LoadOptions(
-            first_sync_needs_approval=False,
-            match_on=polled.match_on if polled else "sourced_id",
-        )
+    if isinstance(source.arrives, ApiPoll):
+        polled = district.powerpath or source.arrives
+        return LoadOptions(first_sync_needs_approval=False, match_on=polled.match_on)
     upload = upload_use(district, source.name)
     return LoadOptions(
         edition=upload.edition,

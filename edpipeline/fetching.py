@@ -41,7 +41,7 @@ def fetch_new(
     there = matching(list_folder(account), source.arrives.patterns)
     new = [file for file in there if file not in taken]
     still = [file for file in new if file.modified_at <= (at - STILL).timestamp()]
-    left = _not_loaded(pipeline, [each for each in known if choices.keys() <= each.choices.keys()])
+    left = not_loaded(pipeline, [each for each in known if choices.keys() <= each.choices.keys()])
     if not still and left:
         return left
     if not still:
@@ -64,16 +64,17 @@ def fetch_new(
     return delivered
 
 
-def _not_loaded(pipeline: Pipeline, known: list[Delivery]) -> list[Delivery]:
+def not_loaded(pipeline: Pipeline, known: list[Delivery]) -> list[Delivery]:
     """Those of a district's deliveries that no sync has come to."""
     if not known:
         return []
     with pipeline.warehouse.transaction() as session:
         rows = session.rows(
             "select drop_id from ops.sync_history where district_id = $district"
-            " and source = $source and drop_id is not null",
+            " and source = $source and delivery_day >= $first and drop_id is not null",
             district=known[0].drop.district_id,
             source=known[0].drop.source,
+            first=min(each.day for each in known),
         )
     synced = {drop_id for (drop_id,) in rows}
     return [delivery for delivery in known if delivery.drop.drop_id not in synced]

@@ -16,7 +16,7 @@ from edpipeline.loading.matching import match_rates
 from edpipeline.loading.options import LoadOptions
 from edpipeline.loading.references import References, stage_schools
 from edpipeline.loading.report import MatchRate
-from edpipeline.model import FileDrop, Inbox, Source, Table
+from edpipeline.model import Source, Table
 from edpipeline.reading.dialect import Unreadable
 from edpipeline.validation import check as checking
 from edpipeline.validation.checked import CheckedFile, FileFinding
@@ -91,7 +91,7 @@ def load(
     outcome = Outcome("refused", opened, findings=list(opened.findings))
     if opened.refused:
         return outcome
-    if not isinstance(request.source.arrives, FileDrop | Inbox) and not opened.files:
+    if (request.source.is_pulled or request.source.is_polled) and not opened.files:
         outcome.status = "loaded"  # the vendor had nothing new
         return outcome
     is_first = not _has_history(session, request, opened.files)

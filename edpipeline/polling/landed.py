@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from edpipeline import uploading
+from edpipeline.fetching import not_loaded
 from edpipeline.landing import drop as landing
 from edpipeline.landing.drop import Arrived, Delivery
 from edpipeline.loading.report import SyncReport
@@ -60,20 +61,7 @@ class Deliveries:
 
     def load_what_is_left(self) -> None:
         """Load deliveries that landed, and whose run ended before they were loaded."""
-        if not self._landed:
-            return
-        with self.pipeline.warehouse.transaction() as session:
-            loaded = {
-                drop_id
-                for (drop_id,) in session.rows(
-                    "select drop_id from ops.sync_history where district_id = $district"
-                    " and source = $source and delivery_day >= $first and drop_id is not null",
-                    district=self.district_id,
-                    source=self.source.name,
-                    first=self.first,
-                )
-            }
-        left = {each.day: each for each in self._landed if each.drop.drop_id not in loaded}
+        left = {each.day: each for each in not_loaded(self.pipeline, self._landed)}
         for day in sorted(left):
             self._load(left[day])
 

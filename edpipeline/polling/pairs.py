@@ -130,11 +130,7 @@ def known_results(session: Session, district_id: str) -> pl.DataFrame:
 
 def in_roster(session: Session, district_id: str, match_on: str) -> pl.Series:
     """The ids by which the roster knows students, under a field of it; none without a roster."""
-    made = session.value(
-        "select count(*) from information_schema.tables where table_schema = 'marts'"
-        " and table_name = 'dim_student_identifier'"
-    )
-    if not made:
+    if not session.has_table("marts.dim_student_identifier"):
         return pl.Series(dtype=pl.String)
     found = session.frame(
         "select distinct match_value from marts.dim_student_identifier"

@@ -5,7 +5,7 @@ begins. Nothing is remembered but in the warehouse and in landing, so a run goes
 before it ended, however that was.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -14,19 +14,15 @@ from filelock import FileLock, Timeout
 
 from edpipeline.districts import poll_use
 from edpipeline.errors import Busy
-from edpipeline.landing.drop import Delivery
 from edpipeline.loading.load import Progress
-from edpipeline.loading.report import SyncReport
 from edpipeline.model import Source
 from edpipeline.pipeline import Pipeline, silent
 from edpipeline.polling import listed_at, pairs
 from edpipeline.polling.counts import Poll
-from edpipeline.polling.landed import Deliveries
+from edpipeline.polling.landed import Deliveries, Loaded
 from edpipeline.polling.run import Run
 from edpipeline.polling.vendor import Pace, api_of, clients
 from edpipeline.pulling import told
-
-Loaded = Callable[[SyncReport, Delivery], None]
 
 
 def poll_and_load(

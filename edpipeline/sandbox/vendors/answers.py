@@ -1,5 +1,7 @@
 """What the vendors are strict about: parameters, bodies, pages; and how they refuse."""
 
+import base64
+import binascii
 import json
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
@@ -27,6 +29,22 @@ class Refused(Exception):
         super().__init__(message)
         self.status, self.code, self.message = status, code, message
         self.headers = dict(headers or {})
+
+
+def basic(request: Request, status: int) -> tuple[str, ...]:
+    """Name and secret of `Authorization: Basic ...`, or nothing. Refuses a crooked one
+    with that status."""
+    given = request.headers.getlist("authorization")
+    if not given:
+        return ()
+    scheme, _, encoded = given[0].partition(" ")
+    try:
+        name, colon, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        name = colon = secret = ""
+    if len(given) > 1 or scheme != "Basic" or not colon:
+        raise Refused(status, "invalid_client", "send Authorization: Basic")
+    return name, secret
 
 
 def vendor_app(routes: list[Route], body: ErrorBody) -> Starlette:

@@ -1,7 +1,5 @@
 """TimeBack PowerPath: token, external tests, and the OneRoster listings of the same host."""
 
-import base64
-import binascii
 import json
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any
@@ -13,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from edpipeline.sandbox.vendors import powerpath_answers as answers
-from edpipeline.sandbox.vendors.answers import Refused, bearer, parameters
+from edpipeline.sandbox.vendors.answers import Refused, basic, bearer, parameters
 from edpipeline.sandbox.vendors.office import POWERPATH, Office
 from edpipeline.sandbox.vendors.powerpath_gradebook import (
     ASSIGNMENTS,
@@ -117,7 +115,7 @@ class PowerPath:
             raise Refused(400, "unsupported_grant_type", "grant_type is client_credentials")
         if form.keys() - {"grant_type", "client_id", "client_secret", "scope"}:
             raise Refused(400, "invalid_request", "unknown field in the form")
-        header = _basic(request)
+        header = basic(request, 400)
         if header and form.keys() & {"client_id", "client_secret"}:
             raise Refused(400, "invalid_request", "the client identifies itself twice")
         world = self._office.world
@@ -288,21 +286,6 @@ async def _form(request: Request) -> dict[str, str]:
     if any(len(values) > 1 for values in form.values()):
         raise Refused(400, "invalid_request", "a field is given twice")
     return {name: values[0] for name, values in form.items()}
-
-
-def _basic(request: Request) -> tuple[str, ...]:
-    """Name and secret of `Authorization: Basic ...`, or nothing. Refuses with 400 a crooked one."""
-    given = request.headers.getlist("authorization")
-    if not given:
-        return ()
-    scheme, _, encoded = given[0].partition(" ")
-    try:
-        name, colon, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
-        name = colon = secret = ""
-    if len(given) > 1 or scheme != "Basic" or not colon:
-        raise Refused(400, "invalid_client", "send Authorization: Basic")
-    return name, secret
 
 
 async def _body(request: Request) -> dict[str, Any]:

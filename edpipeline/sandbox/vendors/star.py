@@ -1,7 +1,5 @@
 """Renaissance STAR's API as we propose it: token, authorization, schools and three listings."""
 
-import base64
-import binascii
 import re
 from typing import Any
 from urllib.parse import parse_qs
@@ -14,6 +12,7 @@ from starlette.routing import Route
 from edpipeline.sandbox.vendors import people
 from edpipeline.sandbox.vendors.answers import (
     Refused,
+    basic,
     bearer,
     instant,
     json_body,
@@ -69,7 +68,7 @@ class _Api:
             raise Refused(400, "unsupported_grant_type", "grant_type is client_credentials")
         if form.keys() - {"grant_type", "client_id", "client_secret", "scope"}:
             raise Refused(400, "invalid_request", "unknown field in the form")
-        header = _basic(request)
+        header = basic(request, 401)
         in_form = form.keys() & {"client_id", "client_secret"}
         if header and in_form:
             raise Refused(400, "invalid_request", "the client identifies itself twice")
@@ -152,18 +151,3 @@ class _Api:
         after = page + 1 if page * size < shelf.count(asked) else None
         rest = {"nextPage": after, "requestKey": f"{CANARY}star-request"}
         return page_answer("records", shelf, asked, first, size, rest)
-
-
-def _basic(request: Request) -> tuple[str, ...]:
-    """Name and secret of `Authorization: Basic ...`, or nothing. Refuses with 401 a crooked one."""
-    given = request.headers.getlist("authorization")
-    if not given:
-        return ()
-    scheme, _, encoded = given[0].partition(" ")
-    try:
-        name, colon, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
-        name = colon = secret = ""
-    if len(given) > 1 or scheme != "Basic" or not colon:
-        raise Refused(401, "invalid_client", "send Authorization: Basic", {})
-    return name, secret
