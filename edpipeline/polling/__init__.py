@@ -17,7 +17,7 @@ Does not belong here: what an answer means and when a pair is due again, which i
     rows.py        what an answer becomes in the files of a delivery
     landed.py      deliveries, landed and loaded one after another; listed_at.py, when was listed
     run.py         a run: chunk by chunk asked, landed, loaded; counts.py, what it came to
-    rounds.py      whether one is due, and how it enters
+    poll.py        whether one is due, and how it enters
     accounts.py    whether the account works
 
 A run that is killed loses the answers of one chunk, and no more: what it knows is in the
@@ -26,6 +26,6 @@ warehouse, and what it was about to change over there is in landing.
 
 from edpipeline.polling.accounts import account_works, check_accounts
 from edpipeline.polling.counts import Poll
-from edpipeline.polling.rounds import is_due, poll_and_load
+from edpipeline.polling.poll import is_due, poll_and_load
 
 __all__ = ["Poll", "account_works", "check_accounts", "is_due", "poll_and_load"]
