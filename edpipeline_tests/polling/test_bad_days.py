@@ -8,7 +8,7 @@ import pytest
 
 from edpipeline.errors import BadCredentials, Busy, EdpipelineError, Transient
 from edpipeline.landing.store import FolderStore
-from edpipeline.polling import account_works, check_accounts, rounds, run
+from edpipeline.polling import account_works, check_accounts, poll, run
 from edpipeline.polling.vendor import api_of, client_of
 from edpipeline_tests.polling.installation import (
     DISTRICT,
@@ -379,7 +379,7 @@ def test_half_a_list_is_no_list(made: Installation) -> None:
 
 
 def test_a_district_is_polled_by_one_run_at_a_time(made: Installation) -> None:
-    with rounds._alone(made.pipeline, DISTRICT, SOURCE), pytest.raises(Busy):
+    with poll._alone(made.pipeline, DISTRICT, SOURCE), pytest.raises(Busy):
         made.poll()
 
 
