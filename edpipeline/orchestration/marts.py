@@ -73,7 +73,7 @@ def _deps(mart: Mart, sources: Sequence[Source]) -> list[dg.AssetDep]:
         for table in source.tables:
             tables[table.full_name] = {table_key(table)}
             tables[f"{table.schema}.current_{table.name}"] = {table_key(table)}
-            if source.holds_results:
+            if source.holds_results and source.has_scores:
                 tables[UNITED].add(table_key(table))
     other = [name for name in mart.depends_on if name not in tables]
     inside = {metadata.mart_key(name) for name in other if name.startswith(f"{SCHEMA}.")}
