@@ -349,6 +349,11 @@ class Source:
         """True where there is an API that is asked about single things."""
         return isinstance(self.arrives, ApiPoll)
 
+    @property
+    def is_surveyed(self) -> bool:
+        """True where that API is asked about everybody, once a day within a window."""
+        return isinstance(self.arrives, ApiPoll) and self.arrives.window is not None
+
     def table(self, name: str) -> Table:
         """The table of that name; KeyError when there is none."""
         for table in self.tables:
