@@ -132,7 +132,12 @@ class Office:
 
     def regenerate(self, username: str) -> str:
         """New credentials for the score reports; see ScoreReports.regenerate."""
-        return self.desk.score_reports.regenerate(self.world, username)
+        secret = self.desk.score_reports.regenerate(self.world, username)
+        alive = self.desk.score_reports.holders
+        self.desk.tokens = {
+            it: of for it, of in self.desk.tokens.items() if of[0] != SCORE_REPORTS or it in alive
+        }
+        return secret
 
     def score_report_students(self) -> dict[str, str]:
         """How each student stands at the score report service; see ScoreReports.students."""

@@ -106,9 +106,7 @@ class ScoreReportService:
     def _file(self, request: Request) -> Response:
         """A report by its link, to whoever has the link; no token is asked for."""
         path = request.scope["path"]
-        refused = files.refusal(path, request.query_params, self._office.desk.now)
-        if request.method != "GET":
-            refused = ("MethodNotAllowed", "The specified method is not allowed.")
+        refused = files.refusal(request.method, path, request.query_params, self._office.desk.now)
         if refused:
             return Response(files.refused_xml(*refused), 403, media_type="application/xml")
         body, kind = files.document(path)

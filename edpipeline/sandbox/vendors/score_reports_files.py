@@ -7,16 +7,16 @@ import base64
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from edpipeline.sandbox.vendors.world import CANARY
 
 FILES = "score-report-files"
 """First part of the path of every link."""
 _STAMP = "%Y%m%dT%H%M%SZ"
-_PLACE = "us-west-2/s3/aws4_request"
 
 
 def identity_token(username: str, number: int, now: int, life: int, says_end: bool) -> str:
@@ -47,22 +47,18 @@ def link(base: str, ssid: str, report: Mapping[str, Any], now: int, life: int) -
     name = f"{kind}-{language}-{year}.{'html' if form == 'HTML' else 'pdf'}"
     key = _digest(f"{ssid} {name} {report.get('contentArea', '')}", 16)
     path = f"/{FILES}/{CANARY}{key}/{name}"
-    at = datetime.fromtimestamp(now // 1000, UTC).strftime(_STAMP)
-    return (
-        f"{base}{quote(path)}?X-Amz-Algorithm=AWS4-HMAC-SHA256"
-        f"&X-Amz-Credential={quote(f'{CANARY}key/{at[:8]}/{_PLACE}', '')}"
-        f"&X-Amz-Date={at}&X-Amz-Expires={life}&X-Amz-SignedHeaders=host"
-        f"&X-Amz-Security-Token={CANARY}{key}&X-Amz-Signature={_signature(path, at, str(life))}"
-    )
+    at, terms = _terms(now // 1000, life)
+    signature = _signature(path, at, str(life))
+    return f"{base}{quote(path)}?{terms}&X-Amz-Signature={signature}"
 
 
-def refusal(path: str, query: Mapping[str, str], now: int) -> tuple[str, str] | None:
+def refusal(method: str, path: str, query: Mapping[str, str], now: int) -> tuple[str, str] | None:
     """Why a link is refused, as code and message; None while it holds."""
     at, life = query.get("X-Amz-Date", ""), query.get("X-Amz-Expires", "")
     signature = query.get("X-Amz-Signature", "")
     if not signature:
         return "AccessDenied", "Access Denied"
-    if signature != _signature(path, at, life):
+    if method != "GET" or signature != _signature(path, at, life):
         return "SignatureDoesNotMatch", "The request signature we calculated does not match."
     begun = datetime.strptime(at, _STAMP).replace(tzinfo=UTC).timestamp()
     if not begun <= now / 1000 < begun + int(life):
@@ -108,6 +104,21 @@ def _pdf(title: bytes) -> bytes:
     table = b"xref\n0 %d\n0000000000 65535 f \n%s" % (size, b"".join(places))
     tail = b"trailer\n<< /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (size, len(body))
     return body + table + tail
+
+
+@lru_cache(maxsize=64)
+def _terms(second: int, life: int) -> tuple[str, str]:
+    """When a link is signed, and all that its query says but the signature."""
+    at = datetime.fromtimestamp(second, UTC).strftime(_STAMP)
+    terms = {
+        "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
+        "X-Amz-Credential": f"{CANARY}key/{at[:8]}/us-west-2/s3/aws4_request",
+        "X-Amz-Date": at,
+        "X-Amz-Expires": life,
+        "X-Amz-Security-Token": f"{CANARY}{_digest(at, 32)}",
+        "X-Amz-SignedHeaders": "host",
+    }
+    return at, urlencode(terms)
 
 
 def _signature(path: str, at: str, life: str) -> str:
