@@ -397,6 +397,8 @@ def test_reports_are_taken_off_the_list(client: Client) -> None:
     assert client.told(ssid) == []
     client.vendors.reports(ssid, [spanish | {"url": ""}])
     assert client.told(ssid) == [spanish | {"url": ""}]
+    client.vendors.reports(ssid, [])
+    assert client.told(ssid) == []
     with pytest.raises(ValueError, match="list of objects"):
         client.vendors.reports(ssid, ["CAST"])  # type: ignore[list-item]
 
@@ -436,6 +438,7 @@ def test_a_link_opens_a_report_for_thirty_minutes(client: Client) -> None:
     assert answer.headers["content-type"] == "application/pdf"
     assert answer.content.startswith(b"%PDF-") and b"CANARY-" in answer.content
     assert SSID not in link
+    assert requests.post(link, timeout=5).status_code == 403
     client.vendors.advance(1)
     answer = client.fetch(link)
     assert answer.status_code == 403

@@ -20,7 +20,7 @@ _STAMP = "%Y%m%dT%H%M%SZ"
 
 
 def identity_token(username: str, number: int, now: int, life: int, says_end: bool) -> str:
-    """A JWT as Cognito makes them, for the so-manieth sign-in; `now` is in milliseconds."""
+    """A JWT as Cognito makes them; `number` counts them, `now` is in milliseconds."""
     issued = now // 1000
     claims: dict[str, Any] = {
         "sub": _digest(username, 16),
