@@ -120,6 +120,32 @@ def load_poll(
     return report
 
 
+def load_score_reports(
+    warehouse: Warehouse, folder: Path, *, district_id: str = "demo", day: int = 41
+) -> SyncReport:
+    """Load the samples of a night of score reports as those of this roster's first students."""
+    uploads = Uploads(warehouse, folder, source("score_reports"), district_id=district_id)
+    found = {path.name: path.read_bytes() for path in (SAMPLES / "score_reports").glob("*.json*")}
+    users = uploads.query(
+        "select sourced_id, user_ids from roster.current_users"
+        " where district_id = $district and user_ids like '{SSID:%' order by sourced_id"
+    )
+    for number, user in enumerate(users[:18], start=1):
+        ssid = user["user_ids"].removeprefix("{SSID:").removesuffix("}")
+        for theirs, ours in (
+            (f'"S{number:03}"', f'"{user["sourced_id"]}"'),
+            (f'"90000001{number:02}"', f'"{ssid}"'),
+        ):
+            found = {
+                name: content.replace(theirs.encode(), ours.encode())
+                for name, content in found.items()
+            }
+    uploads.land(found, day, match_on="state_user_id")
+    report = uploads.load(day)
+    assert report.applied, report.message
+    return report
+
+
 def as_delivered(name: str, file: str) -> tuple[bytes, str]:
     """Content and name of a sample's file: editions of fixed width are kept as tables of fields."""
     edition = next((e for e in source(name).editions if e.name == Path(file).stem), None)
