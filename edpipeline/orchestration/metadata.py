@@ -59,6 +59,16 @@ def _kinds(source: Source) -> set[str]:
 
 def _layouts(source: Source) -> str:
     """Where the layouts are described; of uploads, which there are, assumed ones marked."""
+    if source.is_surveyed:
+        return (
+            "Asked for each student of the roster once a day, within each district's window, as the"
+            f" districts file and `sources/{source.name}/api.yaml` describe it: which reports there"
+            " are. The reports (PDF, HTML) and the links to them are never kept, and no job"
+            " fetches any, because its log would keep them: `edpipeline score-report --district D"
+            " --student ID` has a fresh link made for the person who asks."
+            " Materialize today's partition to ask now; an earlier one is loaded again from what"
+            f" landed. [The vendor's documentation]({source.docs})"
+        )
     if source.is_polled:
         return (
             "Asked for each student and test that is open, again and again until it is final, as"
