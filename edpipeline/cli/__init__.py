@@ -10,20 +10,27 @@ and `approval`, which know no terminal.
     terminal.py     tables, sentences, progress
     roster.py       check, preview, sync, approve, rebuild
     pulls.py        what check and sync do with vendors' APIs
-    polls.py        what sync does with tests that are polled
+    polls.py        what sync does with tests and score reports that are polled
+    score_reports.py  score-report
     uploads.py      upload, editions
     schools.py      match-schools
+    access.py       grant, revoke
     reports.py      history, report, dictionary
+    alerts.py       alerts
     sandbox.py      sandbox demo, dev, up, deliver, environment
 """
 
-from edpipeline.cli import reports, roster, sandbox, schools, uploads
+from edpipeline.cli import alerts, reports, roster, sandbox, schools, score_reports, uploads
 from edpipeline.cli.application import app
 
 roster.add_to(app)
 uploads.add_to(app)
 schools.add_to(app)
+access.add_to(app)
+score_reports.add_to(app)
+alerts.add_to(app)
 reports.add_to(app)
+alerts.add_to(app)
 app.add_typer(sandbox.app, name="sandbox")
 
 __all__ = ["app"]
