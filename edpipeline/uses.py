@@ -395,7 +395,7 @@ class ScoreReportsUse(DailyUse):
         if sum(not each.schools for each in self.configurations) > 1:
             raise ValueError("only one configuration may name no schools: the district's default")
         if back := set(names) & set(self.removed):
-            raise ValueError(f"{min(back)} is both a configuration and removed")
+            raise ValueError(f"configuration {min(back)} is in `removed` as well")
         return self
 
     def configuration_of(self, school_id: str | None) -> ReportConfiguration | None:
