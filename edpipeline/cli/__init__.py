@@ -20,7 +20,7 @@ and `approval`, which know no terminal.
     sandbox.py      sandbox demo, dev, up, deliver, environment
 """
 
-from edpipeline.cli import alerts, reports, roster, sandbox, schools, score_reports, uploads
+from edpipeline.cli import access, alerts, reports, roster, sandbox, schools, score_reports, uploads
 from edpipeline.cli.application import app
 
 roster.add_to(app)
@@ -28,7 +28,6 @@ uploads.add_to(app)
 schools.add_to(app)
 access.add_to(app)
 score_reports.add_to(app)
-alerts.add_to(app)
 reports.add_to(app)
 alerts.add_to(app)
 app.add_typer(sandbox.app, name="sandbox")

@@ -215,7 +215,8 @@ def test_tables_and_columns_carry_their_descriptions(warehouse: Warehouse) -> No
         found = asked(
             warehouse,
             "select t.comment, c.comment from duckdb_tables() t join duckdb_columns() c"
-            " using (table_name) where table_name = 'dim_class' and column_name = 'class_id'",
+            " using (schema_name, table_name)"
+            " where table_name = 'dim_class' and column_name = 'class_id'",
         )
     (dim_class,) = (mart for mart in marts(SQL) if mart.name == "dim_class")
     assert found == [(dim_class.grain, dim_class.columns["class_id"])]
@@ -259,6 +260,7 @@ def test_a_column_that_is_gone_or_turned_fails_loudly_with_the_remedy(
         assert "drop table marts.counted" in str(told.value)
     assert asked(warehouse, "select people, first_day from marts.counted") == [(1, FIRST)]
     with warehouse.transaction() as session:
+        session.run("drop view analyst.counted")
         session.run("drop table marts.counted")
     assert refill_district(warehouse, tmp_path, "demo") == {"counted": 1}
 
