@@ -88,13 +88,13 @@ def view_ddl(
     """
     names = list(dict.fromkeys([*before, *found]))
     listed = ", ".join(f"{found[name].expression} as {name}" for name in names)
-    view = f"{SCHEMA}.{mart}"
+    view, comment = f"{SCHEMA}.{mart}", f"{about} Without what identifies a person."
     barrier, filtered = (" with (security_barrier)", OF_READER) if is_postgres else ("", "")
     return ";\n".join(
         [
             f"create or replace view {view}{barrier} as select {listed} from marts.{mart} m"
             f"{filtered}",
-            f"comment on view {view} is {_text(f"{about} Without what identifies a person.")}",
+            f"comment on view {view} is {_text(comment)}",
             *(
                 f"comment on column {view}.{name} is {_text(found[name].description)}"
                 for name in names
