@@ -4,8 +4,9 @@
 
 Sensors notice deliveries and uploads; schedules ask vendors' APIs in their daily windows, poll what
 is not final yet, and watch over uploads that are not ready in time; the marts follow what they read
-by themselves. How the parts are built is in `orchestration`; what is done with a delivery is in
-`pipeline.py`, `uploading.py`, `pulling.py` and `polling`, which the command line calls as well.
+by themselves; people are told of what went wrong. How the parts are built is in `orchestration`;
+what is done with a delivery is in `pipeline.py`, `uploading.py`, `pulling.py`, `polling` and
+`surveying`, which the command line calls as well.
 
 Nothing is read or connected while this module is imported. Dagster calls `defs`, which reads the
 settings and the marts' SQL; districts, landing and warehouse are opened inside runs and ticks.
@@ -14,6 +15,7 @@ settings and the marts' SQL; districts, landing and warehouse are opened inside 
 import dagster as dg
 
 from edpipeline.landing.stability import LookSettings
+from edpipeline.orchestration.alert_sensor import alert_sensor
 from edpipeline.orchestration.assets import source_assets
 from edpipeline.orchestration.marts import mart_assets
 from edpipeline.orchestration.polls import poll_assets, poll_schedule
@@ -70,6 +72,7 @@ def build(settings: Settings, patience: LookSettings | None = None) -> dg.Defini
                 target=dg.AssetSelection.assets(*refilled.keys),
                 default_status=dg.DefaultSensorStatus.RUNNING,
             ),
+            alert_sensor(open_pipeline),
         ],
         schedules=[
             *(

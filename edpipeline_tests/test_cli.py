@@ -34,6 +34,7 @@ COMMANDS = [
     "history",
     "report",
     "dictionary",
+    "alerts",
     "sandbox",
 ]
 PERSONAL = re.compile(r"Family[ST]\d|Given[ST]\d|S\d{3}\b|s\d{3}\.login|E-C\d")
