@@ -18,6 +18,7 @@ from edpipeline_tests.warehouse.loaded import (
     SQL,
     load_nights,
     load_poll,
+    load_score_reports,
     prepared,
     upload_results,
 )
@@ -136,6 +137,7 @@ def test_refilling_one_district_leaves_the_rows_of_others_alone(
     for district in ("first", "second"):
         upload_results(warehouse, tmp_path, district_id=district)
         load_poll(warehouse, tmp_path, district_id=district)
+        load_score_reports(warehouse, tmp_path, district_id=district)
     refill_district(warehouse, SQL, "first")
     rows = refill_district(warehouse, SQL, "second")
     for mart in marts(SQL):
@@ -219,7 +221,7 @@ def test_tables_and_columns_carry_their_descriptions(warehouse: Warehouse) -> No
             " where table_name = 'dim_class' and column_name = 'class_id'",
         )
     (dim_class,) = (mart for mart in marts(SQL) if mart.name == "dim_class")
-    assert found == [(dim_class.grain, dim_class.columns["class_id"])]
+    assert found == [(dim_class.about, dim_class.columns["class_id"])]
 
 
 WITH_DAY = (

@@ -2,6 +2,8 @@
 -- year) that the service lists for anybody of the district: for how many students of the school it
 -- does. A school without any has a row with 0.
 -- Key: district_id, school_id, report_type, language, report_year
+-- Fresh: The latest survey of the service, and the latest roster delivery.
+-- Caveats: A share is of the students whom the service answered about, not of all.
 --
 -- district_id: District that the row belongs to.
 -- school_id: The school; null for the students of whom the roster says none.
