@@ -3,6 +3,10 @@
 -- their scores. Where nobody of the roster has the SSID, the report stands without a student.
 -- Key: district_id, ssid, report_type, language, report_year, report_format, content_area,
 --   student_id
+-- Fresh: The latest survey of the service, once a day within its window; last_seen_at is the row's
+--   own.
+-- Caveats: That a report is listed does not say that its family has seen it. Links and documents
+--   are never kept.
 --
 -- district_id: District that the row belongs to.
 -- student_id: The student in the roster (sourcedId); null where nobody there has the SSID. [direct]

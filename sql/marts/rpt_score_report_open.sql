@@ -1,6 +1,8 @@
 -- One row per district and student of today for whom it is not known which score reports there are:
 -- why, since when, and what a person can do. Districts that never asked are not listed.
 -- Key: district_id, student_id
+-- Fresh: The latest survey of the service, and the latest roster delivery.
+-- Caveats: Only students of today.
 --
 -- district_id: District that the row belongs to.
 -- student_id: The student in the roster (sourcedId). [direct]
