@@ -72,7 +72,7 @@ def demo(folder: Folder = HERE) -> None:
         ),
         (
             _score_report(surveyed),
-            f"links to a student's score reports; {program} sandbox up serves",
+            f"links to a student's score reports, while `{program} sandbox up{option}` serves them",
         ),
     ):
         terminal.say(f"  {command}")
@@ -188,7 +188,7 @@ def _survey(sandbox: evening.Running) -> day.Surveyed:
     found = day.surveyed(sandbox)
     terminal.say(
         f"{found.students:,} students: {found.with_reports:,} have {found.reports:,} reports;"
-        f" {found.refused:,} are not this district's for the service. No report or link is kept."
+        f" {found.refused:,} are another district's or unknown there. No report or link is kept."
     )
     return found
 
