@@ -32,6 +32,7 @@ from edpipeline.orchestration.checks import (
     table_key,
 )
 from edpipeline.orchestration.partitions import DISTRICTS, day_and_district
+from edpipeline.orchestration.steps import FAILURE_TAG, TRANSIENT
 from edpipeline.pipeline import Pipeline
 from edpipeline.sources import ALL
 from edpipeline.validation.codes import CODES
@@ -57,6 +58,7 @@ SAME_AS: Mapping[str, str] = {
 """Checks that say what the history says."""
 ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE)
 EVENTS = {dg.DagsterEventType.ASSET_CHECK_EVALUATION, dg.DagsterEventType.STEP_FAILURE}
+MAY_PASS = "\nIt may pass, and is tried again by itself."
 UNSAID = "It ended without saying why; see its run {run} in Dagster."
 
 IsOurs = Callable[[dg.DagsterRun], bool]
@@ -210,8 +212,10 @@ def _of_step(
         troubles = [
             Trouble(run.tags.get(PARTITION_NAME_TAG, ""), UNSAID.format(run=run.run_id[:8]))
         ]
+    again = MAY_PASS if run.tags.get(FAILURE_TAG) == TRANSIENT else ""
     for trouble in troubles:
-        yield Incident(*_place(trouble.partition, step, today), "failed", trouble.message)
+        text = f"{trouble.message}{again}"
+        yield Incident(*_place(trouble.partition, step, today), "failed", text)
 
 
 def _of_check(check: dg.AssetCheckEvaluation) -> Iterator[Incident]:

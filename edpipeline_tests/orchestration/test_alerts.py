@@ -18,8 +18,8 @@ from typer.testing import CliRunner
 from edpipeline import uploading
 from edpipeline.alerting import Message, Sent, Target, redacted, send, targets
 from edpipeline.cli import app
-from edpipeline.errors import Transient
-from edpipeline.orchestration import alert_sensor
+from edpipeline.errors import BadConfiguration, Transient
+from edpipeline.orchestration import alert_sensor, steps
 from edpipeline.orchestration.alert_sensor import GATHERED, read_cursor
 from edpipeline.orchestration.alerts import (
     Incident,
@@ -32,7 +32,7 @@ from edpipeline.orchestration.alerts import (
 from edpipeline.orchestration.partitions import partition_key
 from edpipeline.orchestration.runs import Asked
 from edpipeline.pipeline import Pipeline
-from edpipeline.settings import SCHEMA, Settings, provided
+from edpipeline.settings import SCHEMA, Settings, load_settings, provided
 from edpipeline.sources import source
 from edpipeline_tests.orchestration.installation import (
     PASSWORD,
@@ -236,6 +236,36 @@ def test_where_nobody_can_be_told_the_tick_fails_and_the_next_one_tries_again(de
     assert len(desk.tick()) == 1
 
 
+def test_while_a_load_holds_the_warehouse_nothing_is_lost(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alert_sensor, "WAIT_FOR_WAREHOUSE", 0.1)
+    desk.record("busy", "missed")
+    with desk.at.pipeline().warehouse.transaction(), pytest.raises(Transient):
+        desk.tick()
+    assert len(desk.tick()) == 1
+
+
+def test_a_run_whose_process_died_is_told_unless_dagster_starts_it_again(desk: Desk) -> None:
+    job = desk.at.job("oneroster_sync")
+    for district, again in (("dead", "false"), ("reborn", "true")):
+        tags = {"dagster/partition": f"{DAY}|{district}", "dagster/will_retry": again}
+        run = desk.at.instance.create_run_for_job(job, tags=tags)
+        desk.at.instance.report_run_failed(run)
+    (message,) = desk.tick()
+    assert message.title == f"edpipeline: dead, oneroster, {DAY}: failed"
+    assert "It ended without saying why" in message.body
+
+
+def test_a_failure_that_may_pass_says_so(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps, "RETRY_SECONDS", ())
+    district = desk.at.new_district(sftp={"port": 1})
+    desk.at.evening(district, DAY)
+    (message,) = desk.tick()
+    assert message.title == f"edpipeline: {district}, oneroster, {DAY}: failed"
+    assert "tried again by itself" in message.body
+
+
 def test_a_hundred_districts_in_one_evening_are_a_few_messages(desk: Desk) -> None:
     for number in range(100):
         desk.record(f"county-{number:03}", "missed")
@@ -403,6 +433,14 @@ def test_every_url_that_the_docs_show_is_understood() -> None:
     assert len(urls) >= 7
     assert [url for url in urls if Apprise.instantiate(url) is None] == []
     assert all(SCHEMA.match(url) for url in urls)
+
+
+@pytest.mark.parametrize("wrong", ["hunter2", "mailto:hunter2@x.example", "json://a hunter2"])
+def test_what_is_no_url_is_refused_without_being_shown(wrong: str) -> None:
+    with provided({"EDPIPELINE_ALERTS": wrong}), pytest.raises(BadConfiguration) as caught:
+        load_settings()
+    assert "EDPIPELINE_ALERTS: write URLs such as mailtos://" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
 
 
 def test_settings_never_show_whom_alerts_go_to() -> None:
