@@ -307,7 +307,9 @@ DOCTORED = {
         " cast(valid_from + interval '1 day' as date) from score_reports.catalog"
         " where ssid = (select min(ssid) from score_reports.catalog)"
     ),
-    "catalog__comes_of_a_request": ("delete from score_reports.requests where outcome = 'ok'"),
+    "fct_score_report__comes_of_a_request": (
+        "delete from score_reports.requests where outcome = 'ok'"
+    ),
     "requests__say_what_was_asked": (
         "update score_reports.requests set answered_at = null where outcome = 'ok'"
     ),

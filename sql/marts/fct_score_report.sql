@@ -38,7 +38,7 @@
 --
 -- A report of an SSID that several students of today have stands with each of them, and with
 -- students who left only where no student of today has it. So count `distinct student_id` for
--- students, and leave out `is_ssid_shared` for reports.
+-- students, and the key without it for reports.
 with holders as (
     select
         i.*,

@@ -43,7 +43,7 @@ numbers as (
     where i.is_current
 ),
 numbered as (
-    select district_id, student_id, max(case when is_ssid then match_value end) as ssid
+    select district_id, student_id, min(case when is_ssid then match_value end) as ssid
     from numbers
     group by district_id, student_id
 ),
