@@ -32,7 +32,8 @@ class Account:
                         " answered is loaded, and the next run goes on there"
                     )
                 )
-            if self._outcomes.total() == self._outcomes["schema_drift"] == DRIFTS:
+            answers = self._outcomes.total() - sum(self._outcomes[each] for each in AGAIN)
+            if answers == self._outcomes["schema_drift"] == DRIFTS:
                 self._stop(
                     Permanent(
                         f"the first {DRIFTS} answers are no lists of reports; correct the base URL"

@@ -3,7 +3,6 @@
 from datetime import UTC, date, datetime
 
 from edpipeline import sources
-from edpipeline.districts import score_reports_use
 from edpipeline.errors import BadConfiguration, EdpipelineError
 from edpipeline.loading.load import Progress
 from edpipeline.model import Source
@@ -73,13 +72,6 @@ def check_accounts(
     except EdpipelineError as error:
         found.append(CheckResult(f"{SOURCE} configurations", False, str(error)))
     return found
-
-
-def account_works(pipeline: Pipeline, district_id: str, source: Source, name: str) -> str:
-    """Sign in with the configuration of that name. Raises what `Client.sign_in` raises."""
-    use = score_reports_use(pipeline.district(district_id))
-    (of,) = (each for each in use.configurations if each.name == name)
-    return _sign_in(source, use, of)
 
 
 def expiry(of: ReportConfiguration, today: date) -> tuple[bool, str]:

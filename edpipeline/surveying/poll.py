@@ -57,7 +57,10 @@ def poll_and_load(
         began = _began(pipeline, district_id, source, at)
         with clients(specs, pace) as client, ThreadPoolExecutor(use.pace.at_once) as pool:
             run = Run(pipeline, use, deliveries, began, accounts, client, pool, progress)
-            run.ask_who_is_due()
+            try:
+                run.ask_who_is_due()
+            finally:
+                run.ended = True
         run.raise_trouble()
         return run.survey()
 

@@ -25,7 +25,7 @@ NO_ROSTER = "the roster has no students yet: sync it first"
 
 
 @dataclass(frozen=True)
-class Asked:
+class Heard:
     """One subject, what the service said, and when (UTC, without a zone)."""
 
     subject: Subject
@@ -49,6 +49,8 @@ class Run:
     counts: Counter[str] = field(default_factory=Counter)
     codes: set[str] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
+    ended: bool = False
+    """True: nothing more is asked, because whoever runs this has gone."""
 
     @property
     def district_id(self) -> str:
@@ -120,10 +122,10 @@ class Run:
                 account.judge()
         return len(asked)
 
-    def _ask(self, subject: Subject) -> Asked | None:
+    def _ask(self, subject: Subject) -> Heard | None:
         """None where the configuration has stopped, or stops now."""
         account = self.accounts[subject.configuration]
-        if account.trouble is not None:
+        if self.ended or account.trouble is not None:
             return None
         try:
             answer = ask(self.client(account.of), subject.ssid)
@@ -131,22 +133,22 @@ class Run:
             account.stop(error)
             return None
         account.heard(answer.outcome)
-        return Asked(subject, answer, self._now())
+        return Heard(subject, answer, self._now())
 
-    def _land(self, asked: Sequence[Asked]) -> None:
-        listed = [one.subject.ssid for one in asked if one.answer.outcome in ANSWERED]
+    def _land(self, heard: Sequence[Heard]) -> None:
+        listed = [one.subject.ssid for one in heard if one.answer.outcome in ANSWERED]
         with self.pipeline.warehouse.transaction() as session:
             known = rows.known_catalog(
                 session, self.district_id, pl.Series(listed, dtype=pl.String)
             )
         requests, catalog = [], []
-        for one in asked:
+        for one in heard:
             of_one = known.get(one.subject.ssid, {})
             requests += rows.request_rows(one.subject, one.answer, one.at)
             found = rows.catalog_rows(one.subject, one.answer, of_one, one.at)
             catalog += found
             self._count(one, len(found), sum(r.key in of_one for r in one.answer.reports))
-        unknown = {name: kind for one in asked for name, kind in one.answer.unknown.items()}
+        unknown = {name: kind for one in heard for name, kind in one.answer.unknown.items()}
         self.deliveries.take(
             {"requests": requests, "catalog": catalog},
             f"{len(requests):,} students",
@@ -154,7 +156,7 @@ class Run:
             "",
         )
 
-    def _count(self, one: Asked, written: int, known: int) -> None:
+    def _count(self, one: Heard, written: int, known: int) -> None:
         """Count an answer, of which `written` rows are, and `known` reports were listed before."""
         reports, people = len(one.answer.reports), len(one.subject.students)
         self.counts.update({"asked": people, one.answer.outcome: people})

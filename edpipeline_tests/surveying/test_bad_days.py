@@ -8,6 +8,7 @@ import pytest
 
 from edpipeline import surveying, uploading
 from edpipeline.errors import (
+    AccountLocked,
     BadConfiguration,
     BadCredentials,
     Busy,
@@ -17,6 +18,7 @@ from edpipeline.errors import (
 )
 from edpipeline.polling import poll as entering
 from edpipeline.polling.vendor import Pace
+from edpipeline.surveying.account import gravest
 from edpipeline.uses import ReportConfiguration
 from edpipeline_tests.surveying.installation import (
     DAY,
@@ -149,12 +151,45 @@ def test_new_credentials_end_the_old_ones_and_the_run_goes_on_with_the_new(
     assert len(told) == 1 and "LEA" in told[0][0]
 
 
-def test_a_fresh_token_that_is_refused_stops_the_run(made: Installation) -> None:
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        ({"status": 401}, BadCredentials),
+        ({"status": 423}, AccountLocked),
+        ({"status": 302, "headers": {"Location": "https://elsewhere.example/"}}, Permanent),
+    ],
+)
+def test_what_is_not_about_a_student_stops_the_run_and_is_no_outcome(
+    made: Installation, fault: dict[str, Any], kind: type[EdpipelineError]
+) -> None:
     people(made, 3)
-    made.vendors.inject(match={"path": REPORTS}, times=None, status=401)
-    fails(made, BadCredentials)
+    made.vendors.inject(match={"path": REPORTS}, times=None, **fault)
+    message = fails(made, kind)
+    assert message.startswith("configuration LEA: ") and ssid(0) not in message
     assert made.outcomes() == {}
     assert made.is_due(1)
+
+
+def test_a_token_that_cannot_be_had_in_mid_run_is_no_outcome_of_a_student(
+    made: Installation,
+) -> None:
+    made = people(in_chunks(made, 2), 6)
+    made.vendors.seed(world={"score_reports_token_s": 1})
+
+    def gone(*_: object) -> None:
+        made.vendors.inject(match={"path": TOKEN}, times=None, status=500)
+        time.sleep(0.6)
+
+    with pytest.raises(Transient):
+        made.survey(loaded=gone)
+    assert made.outcomes() == {"s00": "ok", "s01": "ok"}
+
+
+def test_the_gravest_of_several_troubles_is_raised_and_tells_of_all() -> None:
+    late, refused = Transient("a: later"), BadCredentials("b: refused")
+    assert gravest([late]) is late
+    told = gravest([late, refused])
+    assert (type(told), str(told)) == (BadCredentials, "a: later; b: refused")
 
 
 @pytest.mark.parametrize(("status", "kind"), [(401, BadCredentials), (500, Transient)])
@@ -240,9 +275,11 @@ def test_ten_failures_in_a_row_end_the_run_and_the_next_goes_on(made: Installati
 
 def test_the_first_five_answers_that_nobody_understands_end_the_run(made: Installation) -> None:
     made = people(in_chunks(made, 50), 8)
+    made.vendors.inject(match={"path": REPORTS}, times=2, status=500)
     made.vendors.inject(match={"path": REPORTS}, times=None, html=True)
     message = fails(made, Permanent)
-    assert "first 5 answers" in message and len(made.outcomes()) == 5
+    # One that brought no answer is none of the five.
+    assert "first 5 answers" in message and len(made.outcomes()) == 6
     made.vendors.heal()
     made.vendors.inject(match={"path": REPORTS}, skip=1, times=None, html=True)
     survey = made.survey(DAY)

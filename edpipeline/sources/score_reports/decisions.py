@@ -45,9 +45,9 @@ Outcome = Literal[
     "skipped_no_configuration",
 ]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
-ANSWERED = ("ok", "empty")
+ANSWERED: tuple[Outcome, ...] = ("ok", "empty")
 """The only outcomes that say which reports there are."""
-AGAIN = ("server_error", "rate_limited")
+AGAIN: tuple[Outcome, ...] = ("server_error", "rate_limited")
 """Outcomes after which a student is asked about again on the same day."""
 REFUSALS: Mapping[Outcome, str] = {
     "forbidden": (
