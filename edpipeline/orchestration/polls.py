@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 
 import dagster as dg
 
-from edpipeline import pulling, uploading
+from edpipeline import pulling, uploading, windows
 from edpipeline.districts import is_polled
 from edpipeline.errors import (
     BadConfiguration,
@@ -53,7 +53,8 @@ from edpipeline.polling import listed_at
 from edpipeline.surveying.accounts import require_none_forgotten
 from edpipeline.uses import ScoreReportsUse
 
-EVERY_FIVE_MINUTES = "*/5 * * * *"
+TICK_MINUTES = 5
+EVERY_FIVE_MINUTES = f"*/{TICK_MINUTES} * * * *"
 """What is due is asked for at most so much later. A tick asks the warehouse alone."""
 SCHEDULED, BY_HAND = "schedule", "dagster"
 """Who polled, as the table of calls has it."""
@@ -262,8 +263,16 @@ class _Tick:
 
     def _forgotten(self) -> set[str]:
         """Districts of which a configuration that was used is gone without a word; each is a
-        trouble. Nobody is asked about until a person has said what is meant."""
+        trouble. Nobody is asked about until a person has said what is meant.
+
+        Looked for while any window is open, and else once an hour: most installations never have
+        any, and the warehouse is busy with other things.
+        """
         if not self.source.is_surveyed:
+            return set()
+        in_use = districts_in_use(self.pipeline, self.source)
+        is_open = any(windows.state(one.window, self.now) == "open" for one in in_use)
+        if not is_open and self.now.minute >= TICK_MINUTES:
             return set()
         found = set()
         try:
@@ -273,8 +282,8 @@ class _Tick:
                 except BadConfiguration as error:
                     found.add(district_id)
                     self.troubles.append(error)
-        except EdpipelineError as error:
-            self.troubles.append(error)
+        except Transient:
+            pass  # A run looks as well before it asks, and so does a tick to come.
         return found
 
     def _missed(self) -> list[dg.RunRequest]:

@@ -213,10 +213,14 @@ def test_a_configuration_that_vanished_fails_the_tick_until_somebody_says_it_is_
 ) -> None:
     at_work.survey()
     asked = at_work.asked()
+    # Where no window is open, it is looked for by the first tick of an hour.
+    on_the_hour = timedelta(hours=24, minutes=-datetime.now(UTC).minute)
     with pytest.raises(Permanent, match=rf"removed: \[{NAME}\]"):
-        tick(at_work.use(**changes), instance, timedelta(hours=24))
+        tick(at_work.use(**changes), instance, on_the_hour)
+    later = on_the_hour + timedelta(minutes=5)
+    assert tick(at_work.use(**changes), instance, later) == []
     said = at_work.use(enabled=False, configurations=[], removed=[NAME])
-    assert tick(said, instance, timedelta(hours=24)) == []
+    assert tick(said, instance, on_the_hour) == []
     assert at_work.asked() == asked
 
 
