@@ -141,6 +141,25 @@ def test_two_students_with_one_number_are_asked_about_once(made: Installation) -
     assert made.outcomes() == {"one": "ok", "two": "ok"}
 
 
+def test_a_number_that_was_corrected_is_asked_about_and_has_no_answer_yet(
+    made: Installation,
+) -> None:
+    made.roster({"one": ssid(1)})
+    made.vendors.reports(ssid(1), [REPORT])
+    made.survey()
+    assert not made.is_due(5)
+    made.roster({"one": ssid(2)})
+    assert made.is_due(5)
+    made.vendors.inject(match={"path": REPORTS}, times=9, status=500)
+    made.survey(5)
+    made.vendors.heal()
+    assert (made.outcomes("ssid"), made.outcomes("answered_at")) == (
+        {"one": ssid(2)},
+        {"one": None},
+    )
+    assert made.catalog("ssid", "no_longer_listed_at") == [(ssid(1), None)]
+
+
 def test_a_report_under_both_codes_is_one_and_is_told_as_given(made: Installation) -> None:
     made.roster({"one": ssid(1)})
     odd = {"type": "newkind", "lang": "qq", "year": 2026, "format": "HTML", "contentArea": "ELA"}
