@@ -140,7 +140,7 @@ def mart_spec(
     return dg.AssetSpec(
         mart_key(mart.full_name),
         deps=deps,
-        description="\n\n".join(filter(None, (_sentence(mart.grain), mart.notes))),
+        description="\n\n".join(filter(None, _about(mart))),
         metadata={
             "dagster/table_name": mart.full_name,
             "dagster/column_schema": _mart_schema(mart, {}),
@@ -150,6 +150,16 @@ def mart_spec(
         tags=_tags(dict(mart.personal or {})),
         automation_condition=condition,
         skippable=True,
+    )
+
+
+def _about(mart: Mart) -> tuple[str, ...]:
+    """What its file says of it, in paragraphs."""
+    return (
+        _sentence(mart.grain),
+        mart.fresh and f"**Fresh.** {mart.fresh}",
+        mart.caveats and f"**Caveats.** {mart.caveats}",
+        mart.notes,
     )
 
 

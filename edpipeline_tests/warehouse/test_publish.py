@@ -113,7 +113,7 @@ def test_views_and_their_columns_carry_their_descriptions(duck: Warehouse, tmp_p
     publish_district(duck, str(tmp_path), SQL, "demo")
     (dim_class,) = (mart for mart in MARTS if mart.name == "dim_class")
     told = "select comment from duckdb_views() where view_name = 'dim_class'"
-    assert ask(tmp_path, told) == [(dim_class.grain,)]
+    assert ask(tmp_path, told) == [(dim_class.about,)]
     told = "select column_name, comment from duckdb_columns() where table_name = 'dim_class'"
     assert dict(ask(tmp_path, told)) == dim_class.columns
 
