@@ -1,6 +1,7 @@
 """`make bench`: district, large, results, pulls and polls; `ARGS=state`: 40 million enrollments.
 
 `ARGS="--no-postgres large"` and the like choose what runs. Prints a Markdown table.
+`ARGS="nightly --small 1000 --large 10"`: an evening of many districts; see `nightly.py`.
 """
 
 import json
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import measured, polls, pulls, results
+from benchmarks import measured, nightly, polls, pulls, results
 from edpipeline.sandbox import roster
 from edpipeline.sandbox.postgres_server import postgres_server
 
@@ -160,6 +161,8 @@ def row(size: str, what: str, found: Measurement, floor: Measurement) -> list[st
 
 def main(arguments: Sequence[str]) -> None:
     """Measure the sizes that are asked for and print the table."""
+    if "nightly" in arguments:
+        return nightly.main([each for each in arguments if each != "nightly"])
     asked = [name for name in (*SIZES, "results", "pulls", "polls") if name in arguments]
     chosen = [name for name in asked or ("district", "large") if name in SIZES]
     lines = []

@@ -17,6 +17,7 @@ import dagster as dg
 from edpipeline.landing.stability import LookSettings
 from edpipeline.orchestration.alert_sensor import alert_sensor
 from edpipeline.orchestration.assets import source_assets
+from edpipeline.orchestration.follow import marts_sensor
 from edpipeline.orchestration.marts import mart_assets
 from edpipeline.orchestration.polls import poll_assets, poll_schedule
 from edpipeline.orchestration.pulls import pull_assets
@@ -59,19 +60,17 @@ def build(settings: Settings, patience: LookSettings | None = None) -> dg.Defini
         *(poll_assets(each, open_pipeline, settings.first_day) for each in polled),
     ]
     ready = ready_job(uploaded)
-    refilled = mart_assets(marts(settings.sql), ALL, open_pipeline)
+    found = marts(settings.sql)
+    refilled = mart_assets(found, ALL, open_pipeline)
+    refill = marts_job(refilled)
     return dg.Definitions(
         assets=[*tables, refilled],
         asset_checks=[ready_check(each, open_pipeline) for each in uploaded],
-        jobs=[*jobs.values(), marts_job(refilled), ready],
+        jobs=[*jobs.values(), refill, ready],
         sensors=[
             *(delivery_sensor(each, jobs[each.name], open_pipeline, patience) for each in dropped),
             *(inbox_sensor(each, jobs[each.name], open_pipeline) for each in uploaded),
-            dg.AutomationConditionSensorDefinition(
-                "marts_follow",
-                target=dg.AssetSelection.assets(*refilled.keys),
-                default_status=dg.DefaultSensorStatus.RUNNING,
-            ),
+            marts_sensor(refill, ALL, found),
             alert_sensor(open_pipeline),
         ],
         schedules=[

@@ -8,6 +8,7 @@ setting. Everything in the file is text until it is validated, so `0101` never b
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
 
@@ -121,7 +122,7 @@ def load_districts(path: Path) -> Districts:
             f"the districts file {path} cannot be read ({type(error).__name__}): it must be UTF-8"
             " text that this user may read"
         ) from None
-    return _parsed(text, path)
+    return _known(text, path)
 
 
 def load_options(district: District, day: date) -> LoadOptions:
@@ -261,6 +262,12 @@ def roster_use(district: District) -> RosterUse:
             " its roster"
         )
     return district.oneroster
+
+
+@lru_cache(maxsize=4)
+def _known(text: str, path: Path) -> Districts:
+    """A file of 1,000 districts takes a fifth of a second, and every tick asks for it."""
+    return _parsed(text, path)
 
 
 def _parsed(text: str, path: Path) -> Districts:

@@ -254,16 +254,16 @@ class Pipeline:
 
     def refill(self, district_id: str, progress: Progress = silent) -> None:
         """Compute the district's marts anew and publish them."""
-        from edpipeline.warehouse.marts import refill_district
-        from edpipeline.warehouse.publish import publish_district
+        from edpipeline.warehouse.marts import marts
+        from edpipeline.warehouse.publish import finish_publishing, refill_and_publish
 
         settings = self.settings
+        found = marts(settings.sql)
         progress("refilling the tables for analysts")
-        refill_district(self.warehouse, settings.sql, district_id)
+        place = settings.published, settings.sql, found, district_id, settings.scratch
+        refill_and_publish(self.warehouse, *place)
         progress("publishing the tables for analysts")
-        publish_district(
-            self.warehouse, settings.published, settings.sql, district_id, settings.scratch
-        )
+        finish_publishing(settings.published, found)
 
     def check(self, district_id: str, progress: Progress = silent) -> list[CheckResult]:
         """Whether everything a district's sync needs is right, and what to do where it is not."""

@@ -17,6 +17,7 @@ never a secret.
     steps.py       how a step works through its partitions, fails, and asks to be tried again
     assets.py      a source: land what arrived, load it into every table in one transaction
     marts.py       the tables people query, refilled by district
+    follow.py      marts are refilled when what they read was loaded
     sensors.py     deliveries are noticed, looked at twice, and asked for
     memory.py      what the sensor remembers between ticks
     schedules.py   windows open and close: tried again, or missed and said so

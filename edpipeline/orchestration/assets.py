@@ -4,7 +4,7 @@ One step fetches a district's delivery, lands it and loads all its tables in one
 day and district gets its own materializations, checks and line in the history.
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -47,15 +47,38 @@ class SeenFile(dg.Config):
     modified_at: int
 
 
+class AskedDistrict(dg.Config):
+    """One district of a run for many."""
+
+    district: str
+    files: list[SeenFile] = Field(default_factory=list)
+
+
 class SyncConfig(dg.Config):
     """Who asks tells what it knows; by hand there is nothing to fill in."""
 
     files: list[SeenFile] = Field(default_factory=list)
     """Files that were seen complete and still: fetched at once, without a second look."""
+    day: str = ""
+    """The delivery day of a run for many districts; "" where the run has a partition."""
+    districts: list[AskedDistrict] = Field(default_factory=list)
+    """These districts, each with its files, in place of a partition. Dagster's own runs over many
+    partitions take a range without gaps, and who is ready together seldom is one."""
     window_closed: bool = False
     """True: the window has closed without a delivery; record that and say so."""
     pull: bool = True
     """Of a pulled source: ask the vendor. False loads only what has landed or was handed over."""
+
+    def listed(self) -> list[str]:
+        """The partition keys of a run for many districts; none of any other."""
+        day = date.fromisoformat(self.day) if self.day else date.min
+        return [str(partition_key(each.district, day)) for each in self.districts]
+
+    def files_of(self, district_id: str) -> list[RemoteFile]:
+        """The files that were seen of one district."""
+        found = [each.files for each in self.districts if each.district == district_id]
+        files = found[0] if found else self.files
+        return [RemoteFile(f.name, f.size, f.modified_at) for f in files]
 
 
 def declared(source: Source, first_day: date, pool: str = WAREHOUSE_POOL) -> dict[str, Any]:
@@ -114,7 +137,11 @@ class Run:
             day, district_id = day_and_district(key)
             yield from self.sync(key, district_id, day)
 
-        yield from each_partition(self.context, work)
+        yield from each_partition(self.context, work, self.asked_keys())
+
+    def asked_keys(self) -> Sequence[str]:
+        """The partition keys that whoever asked has listed, in place of a partition."""
+        return ()
 
     def _settled_before(self) -> dict[str, SyncReport]:
         """What an earlier attempt of this run has brought to an end, by partition."""
@@ -212,6 +239,10 @@ class _DropRun(Run):
     config: SyncConfig
     patience: LookSettings
 
+    def asked_keys(self) -> Sequence[str]:
+        """See `Run.asked_keys`."""
+        return self.config.listed()
+
     def sync(self, key: str, district_id: str, day: date) -> Iterator[Event]:
         """Fetch, land and load one district's day; or tell that nothing came."""
         if self.config.window_closed:
@@ -268,7 +299,7 @@ class _DropRun(Run):
     def _landed(self, district_id: str, day: date) -> tuple[Delivery, str]:
         """The day's delivery, fetched now or landed before; and which of these."""
         before = landing.deliveries(self.pipeline.store, district_id, self.source.name, day, day)
-        asked = [RemoteFile(f.name, f.size, f.modified_at) for f in self.config.files]
+        asked = self.config.files_of(district_id)
         there = files_taken(delivery.drop for delivery in before)
         now = datetime.now(UTC)
         if asked and not set(asked) <= set(there):

@@ -10,7 +10,8 @@ from edpipeline import windows
 from edpipeline.errors import EdpipelineError
 from edpipeline.landing import drop as landing
 from edpipeline.model import Source
-from edpipeline.orchestration.runs import Asked, is_running, request
+from edpipeline.orchestration.partitions import partition_key
+from edpipeline.orchestration.runs import Asked, Wanted, job_name, running
 from edpipeline.orchestration.standing import DONE, InUse, statuses
 from edpipeline.pipeline import Pipeline
 
@@ -34,18 +35,19 @@ class ClosedWindows:
     troubles: list[EdpipelineError]
     """What kept this tick from judging a district is added here."""
 
-    def missed(self) -> Iterator[dg.RunRequest]:
+    def missed(self) -> Iterator[Wanted]:
         """Days whose window has closed, of which nothing was loaded and nothing is being loaded."""
         closed = list(self._closed())
         if not closed:
             return
+        at_work = running(self.instance, job_name(self.source))
         found = statuses(self.pipeline, self.source, min(day for _, day, _ in closed))
         for one, day, ago in closed:
             told = found.get((one.id, day), frozenset()) & TOLD
-            if told or is_running(self.instance, self.source, one.id, day):
+            if told or str(partition_key(one.id, day)) in at_work:
                 continue
             if ago < JUST_CLOSED or self._is_known(one, day):
-                yield request(self.source, one.id, day, "missed", Asked(window_closed=True))
+                yield Wanted(one.id, day, "missed", Asked(window_closed=True))
 
     def _closed(self) -> Iterator[tuple[InUse, date, timedelta]]:
         """Districts and days whose window has closed lately, and how long ago."""

@@ -32,7 +32,7 @@ from edpipeline.orchestration.checks import (
     table_key,
 )
 from edpipeline.orchestration.partitions import DISTRICTS, day_and_district
-from edpipeline.orchestration.steps import FAILURE_TAG, TRANSIENT
+from edpipeline.orchestration.runs import may_pass
 from edpipeline.pipeline import Pipeline
 from edpipeline.sources import ALL
 from edpipeline.validation.codes import CODES
@@ -212,9 +212,8 @@ def _of_step(
         troubles = [
             Trouble(run.tags.get(PARTITION_NAME_TAG, ""), UNSAID.format(run=run.run_id[:8]))
         ]
-    again = MAY_PASS if run.tags.get(FAILURE_TAG) == TRANSIENT else ""
     for trouble in troubles:
-        text = f"{trouble.message}{again}"
+        text = f"{trouble.message}{MAY_PASS if may_pass(run, trouble.partition) else ''}"
         yield Incident(*_place(trouble.partition, step, today), "failed", text)
 
 

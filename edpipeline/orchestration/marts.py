@@ -1,12 +1,13 @@
-"""Marts as assets: refilled for a district in one transaction, then published as Parquet.
+"""Marts as assets: refilled for a district in one transaction and published as Parquet, for many
+districts in one run.
 
-They follow what they read by themselves: as soon as any of it has a new delivery for a district,
-late days included, all marts of that district are computed anew.
+They follow what they read by themselves (`follow.py`).
 """
 
 from collections.abc import Iterator, Sequence
 
 import dagster as dg
+from pydantic import Field
 
 from edpipeline.model import Source
 from edpipeline.orchestration import metadata
@@ -19,28 +20,17 @@ from edpipeline.orchestration.steps import (
     each_partition,
 )
 from edpipeline.pipeline import Pipeline
-from edpipeline.warehouse.marts import SCHEMA, Mart, refill_district
-from edpipeline.warehouse.publish import publish_district
+from edpipeline.warehouse.marts import SCHEMA, Mart
+from edpipeline.warehouse.publish import finish_publishing, refill_and_publish
 from edpipeline.warehouse.results import UNITED
 
+Kinds = dict[str, dict[str, str]]
 
-def when_a_delivery_is_loaded() -> dg.AutomationCondition[dg.AssetKey]:
-    """What a district's marts read was loaded after they were last refilled, and all is quiet.
 
-    Dagster's `eager` looks at the latest day only, waits until no day is missing, and forgets a
-    delivery that is loaded between two of its ticks in which the marts were refilled as well. Here
-    the later of the two events counts. After a failure the next delivery is waited for.
-    """
-    condition = dg.AutomationCondition
-    a_delivery_came = condition.any_deps_match(condition.newly_updated()).ignore(
-        dg.AssetSelection.groups(SCHEMA)
-    )
-    behind = a_delivery_came.since(condition.newly_updated())
-    may_succeed = ~condition.execution_failed() | a_delivery_came.since(
-        condition.execution_failed().newly_true()
-    )
-    quiet = ~condition.any_deps_in_progress() & ~condition.in_progress()
-    return (behind & may_succeed & quiet).with_label("a delivery is loaded")
+class MartsConfig(dg.Config):
+    """Which districts, in place of a partition; by hand there is nothing to fill in."""
+
+    districts: list[str] = Field(default_factory=list)
 
 
 @decided()
@@ -51,17 +41,24 @@ def mart_assets(
 
     @dg.multi_asset(
         name=SCHEMA,
-        specs=[
-            metadata.mart_spec(mart, _deps(mart, sources), when_a_delivery_is_loaded())
-            for mart in marts
-        ],
+        specs=[metadata.mart_spec(mart, _deps(mart, sources)) for mart in marts],
         partitions_def=DISTRICTS,
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=WAREHOUSE_POOL,
     )
-    def refill(context: dg.AssetExecutionContext) -> Iterator[Event]:
+    def refill(context: dg.AssetExecutionContext, config: MartsConfig) -> Iterator[Event]:
+        keys = config.districts or [str(key) for key in context.partition_keys]
         pipeline = open_pipeline()
-        yield from each_partition(context, lambda key: _refill(pipeline, marts, key))
+        kinds: Kinds = {}
+
+        def work(key: str) -> Iterator[Event]:
+            try:
+                yield from _refill(pipeline, marts, key, kinds)
+            finally:
+                if key == keys[-1]:
+                    finish_publishing(pipeline.settings.published, marts)
+
+        yield from each_partition(context, work, config.districts)
 
     return refill
 
@@ -87,13 +84,15 @@ def _deps(mart: Mart, sources: Sequence[Source]) -> list[dg.AssetDep]:
     ]
 
 
-def _refill(pipeline: Pipeline, marts: Sequence[Mart], district_id: str) -> Iterator[Event]:
+def _refill(
+    pipeline: Pipeline, marts: Sequence[Mart], district_id: str, kinds: Kinds
+) -> Iterator[Event]:
+    """Refill one district; `kinds` are looked up with the first one."""
     settings = pipeline.settings
-    rows = refill_district(pipeline.warehouse, settings.sql, district_id)
-    sizes = publish_district(
-        pipeline.warehouse, settings.published, settings.sql, district_id, settings.scratch
-    )
-    kinds = _kinds(pipeline)
+    place = settings.published, settings.sql, marts, district_id, settings.scratch
+    rows, sizes = refill_and_publish(pipeline.warehouse, *place)
+    if not kinds:
+        kinds.update(_kinds(pipeline))
     for mart in marts:
         yield dg.AssetMaterialization(
             metadata.mart_key(mart.full_name),
@@ -108,7 +107,7 @@ def _refill(pipeline: Pipeline, marts: Sequence[Mart], district_id: str) -> Iter
         )
 
 
-def _kinds(pipeline: Pipeline) -> dict[str, dict[str, str]]:
+def _kinds(pipeline: Pipeline) -> Kinds:
     """SQL types by mart and column, as the warehouse has them."""
     with pipeline.warehouse.transaction() as session:
         found = session.rows(
@@ -116,7 +115,7 @@ def _kinds(pipeline: Pipeline) -> dict[str, dict[str, str]]:
             " where table_schema = $schema",
             schema=SCHEMA,
         )
-    kinds: dict[str, dict[str, str]] = {}
+    kinds: Kinds = {}
     for mart, column, kind in found:
         kinds.setdefault(mart, {})[column] = kind.lower()
     return kinds

@@ -1,9 +1,12 @@
-"""What the sensor remembers between ticks: small JSON, some hundred bytes for each district.
+"""What the sensor remembers between ticks: JSON, compressed to some tens of bytes a district,
+because Dagster keeps the cursor of every tick for days.
 
 Losing it loses nothing: what has landed is looked up again.
 """
 
 import json
+import zlib
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,7 +15,7 @@ from typing import Any
 from edpipeline.errors import BadConfiguration
 from edpipeline.landing.stability import Look
 
-FORMAT = 1
+FORMAT = 2
 VERSIONS = 30
 """Versions remembered as taken of files that are no longer there: some may come back."""
 
@@ -34,18 +37,19 @@ class Memory:
 def read_cursor(cursor: str | None) -> dict[str, Memory]:
     """Memories by district; none where there is no cursor, or one of another format."""
     try:
-        data = json.loads(cursor or "{}")
+        data = json.loads(zlib.decompress(b64decode(cursor or "")) if cursor else "{}")
         if data.get("format") != FORMAT:
             return {}
         return {name: _memory(one) for name, one in data["districts"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError, BadConfiguration):
+    except (ValueError, KeyError, TypeError, AttributeError, BadConfiguration, zlib.error):
         return {}
 
 
 def write_cursor(memories: Mapping[str, Memory]) -> str:
     """The cursor that `read_cursor` reads."""
     districts = {name: _plain(memory) for name, memory in sorted(memories.items())}
-    return json.dumps({"format": FORMAT, "districts": districts}, separators=(",", ":"))
+    text = json.dumps({"format": FORMAT, "districts": districts}, separators=(",", ":"))
+    return b64encode(zlib.compress(text.encode())).decode()
 
 
 def _memory(data: Mapping[str, Any]) -> Memory:

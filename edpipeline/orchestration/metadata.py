@@ -131,11 +131,7 @@ def table_spec(source: Source, table: Table) -> dg.AssetSpec:
     )
 
 
-def mart_spec(
-    mart: Mart,
-    deps: Sequence[dg.AssetDep | dg.AssetKey],
-    condition: dg.AutomationCondition[dg.AssetKey],
-) -> dg.AssetSpec:
+def mart_spec(mart: Mart, deps: Sequence[dg.AssetDep | dg.AssetKey]) -> dg.AssetSpec:
     """The asset of a mart."""
     return dg.AssetSpec(
         mart_key(mart.full_name),
@@ -148,7 +144,6 @@ def mart_spec(
         group_name="marts",
         kinds={"sql", "parquet"},
         tags=_tags(dict(mart.personal or {})),
-        automation_condition=condition,
         skippable=True,
     )
 

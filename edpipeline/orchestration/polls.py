@@ -33,11 +33,12 @@ from edpipeline.orchestration.closed import ClosedWindows
 from edpipeline.orchestration.partitions import DISTRICTS, day_and_district, decided, partition_key
 from edpipeline.orchestration.runs import (
     PARTITION_TAG,
-    UNFINISHED,
+    Wanted,
     job_name,
     limit_pools,
     poll_pool,
     request,
+    running,
 )
 from edpipeline.orchestration.standing import (
     districts_asked_of,
@@ -249,12 +250,13 @@ class _Tick:
         polled = [each.id for each in self.pipeline.districts.all if is_polled(each, name)]
         left_alone = running | self._forgotten()
         due = [each for each in polled if each not in left_alone and self._is_due(each)]
-        requests = [*map(self._request, due), *self._missed()]
-        if requests:
-            keys = [str(each.partition_key) for each in requests]
-            districts = dict.fromkeys(day_and_district(key)[1] for key in keys)
+        wanted = [*map(self._wanted, due), *self._missed()]
+        if wanted:
+            districts = dict.fromkeys(one.district_id for one in wanted)
             self.instance.add_dynamic_partitions(str(DISTRICTS.name), list(districts))
-            return requests
+            return [
+                request(self.source, one.district_id, one.day, one.why, one.asked) for one in wanted
+            ]
         if self.troubles:
             lasting = any(isinstance(trouble, Permanent) for trouble in self.troubles)
             said = "; ".join(dict.fromkeys(map(str, self.troubles)))
@@ -286,7 +288,7 @@ class _Tick:
             pass  # A run looks as well before it asks, and so does a tick to come.
         return found
 
-    def _missed(self) -> list[dg.RunRequest]:
+    def _missed(self) -> list[Wanted]:
         """Days whose window has closed before anybody was asked about."""
         if not self.source.is_surveyed:
             return []
@@ -298,21 +300,16 @@ class _Tick:
             self.troubles.append(error)
             return []
 
-    def _request(self, district_id: str) -> dg.RunRequest:
-        return request(self.source, district_id, self._day(district_id), f"due {self.now:%H:%M}")
+    def _wanted(self, district_id: str) -> Wanted:
+        return Wanted(district_id, self._day(district_id), f"due {self.now:%H:%M}")
 
     def _day(self, district_id: str) -> date:
         return self.pipeline.delivery_day(district_id, self.now, self.source.name)
 
     def _running(self) -> set[str]:
         """Districts that a run which has not ended yet polls, be it of yesterday."""
-        filters = dg.RunsFilter(
-            job_name=job_name(self.source),
-            statuses=list(UNFINISHED),
-            created_after=self.now - STUCK,
-        )
-        keys = [run.tags.get(PARTITION_TAG, "") for run in self.instance.get_runs(filters)]
-        return {day_and_district(key)[1] for key in keys if key}
+        keys = running(self.instance, job_name(self.source), self.now - STUCK)
+        return {day_and_district(key)[1] for key in keys}
 
     def _is_due(self, district_id: str) -> bool:
         """Whether the day's last run ended too early, or else whether anything is due; where there

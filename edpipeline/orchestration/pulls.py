@@ -5,7 +5,7 @@ and again for one that failed while it is open; a person may materialize today's
 time. Files handed over beside are taken by the inbox's sensor, as those of any upload are.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
@@ -43,6 +43,10 @@ class _PullRun(UploadRun):
     """A run that asks the vendor for what is new, and loads it with what was handed over."""
 
     config: SyncConfig
+
+    def asked_keys(self) -> Sequence[str]:
+        """See `Run.asked_keys`."""
+        return self.config.listed()
 
     def sync(self, key: str, district_id: str, day: date) -> Iterator[Event]:
         """Pull, if that was asked for and the day is today; then as for uploads."""

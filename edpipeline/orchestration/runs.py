@@ -1,17 +1,24 @@
 """Runs: the job of a source, what a run is asked for, the pool, and one day in this process."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
+from hashlib import sha256
 
 import dagster as dg
 
 from edpipeline.landing.stability import RemoteFile
 from edpipeline.model import Source
-from edpipeline.orchestration.assets import SeenFile, SyncConfig
+from edpipeline.orchestration.assets import AskedDistrict, SeenFile, SyncConfig
 from edpipeline.orchestration.checks import landing_key, table_key
 from edpipeline.orchestration.partitions import DISTRICTS, partition_key
-from edpipeline.orchestration.steps import WAREHOUSE_POOL, Job
+from edpipeline.orchestration.steps import (
+    AGAIN_TAG,
+    FAILURE_TAG,
+    TRANSIENT,
+    WAREHOUSE_POOL,
+    Job,
+)
 from edpipeline.settings import Settings
 from edpipeline.sources import ALL
 
@@ -27,10 +34,19 @@ UNFINISHED = (
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 )
+LANES = 2
+"""Runs for many districts of one source at a time: while one loads, the next begins, and where one
+waits to try again, the other goes on."""
+DISTRICTS_A_RUN = 50
+BYTES_A_RUN = 500_000_000
+DAY_TAG, DISTRICTS_TAG = "edpipeline/day", "edpipeline/districts"
+"""What a run for many districts is for; in the place of `PARTITION_TAG`. Ids of at most 40 letters
+keep the second under the 2,700 bytes that PostgreSQL takes into an index."""
 LOADS, POLLS = "edpipeline/loads", "edpipeline/polls"
 """Tags by which `dagster.yaml` lets one run of a district load, and one poll a vendor, at a time.
 Runs that wait by them take no place of others, as runs that wait for a pool do; and a long poll
-keeps no roster of its district waiting."""
+keeps no roster of its district waiting. Runs for many districts have `LANES` values instead: of a
+district that is in one, nobody asks for another before it has ended (`running`)."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +58,77 @@ class Asked:
     pull: bool = True
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """A district's day that is to be loaded."""
+
+    district_id: str
+    day: date
+    why: str
+    """See `request`."""
+    asked: Asked = Asked()
+
+    @property
+    def size(self) -> int:
+        """Bytes that are to be fetched, as far as known."""
+        return sum(file.size for file in self.asked.files)
+
+
+def requests(source: Source, wanted: Iterable[Wanted]) -> list[dg.RunRequest]:
+    """Few runs for many districts: a run costs seconds before it works.
+
+    A run has districts of one day, at most `DISTRICTS_A_RUN` and about `BYTES_A_RUN`, small ones
+    before large ones, so that none waits long for another and one run's failure is a small one. A
+    district that is alone has a run with its partition.
+    """
+    alike: dict[tuple[date, bool, bool], list[Wanted]] = {}
+    for one in wanted:
+        kind = (one.day, one.asked.window_closed, one.asked.pull)
+        alike.setdefault(kind, []).append(one)
+    return [
+        _batch(source, batch)
+        if len(batch) > 1
+        else request(source, batch[0].district_id, batch[0].day, batch[0].why, batch[0].asked)
+        for each in alike.values()
+        for batch in _batches(sorted(each, key=lambda one: one.size))
+    ]
+
+
+def _batches(wanted: Sequence[Wanted]) -> Iterator[list[Wanted]]:
+    batch: list[Wanted] = []
+    for one in wanted:
+        size = sum(each.size for each in batch)
+        if batch and (len(batch) == DISTRICTS_A_RUN or size + one.size > BYTES_A_RUN):
+            yield batch
+            batch = []
+        batch.append(one)
+    if batch:
+        yield batch
+
+
+def _batch(source: Source, batch: Sequence[Wanted]) -> dg.RunRequest:
+    names, first = [one.district_id for one in batch], batch[0]
+    digest = sha256("\n".join(f"{one.district_id} {one.why}" for one in batch).encode()).hexdigest()
+    config = SyncConfig(
+        day=first.day.isoformat(),
+        districts=[
+            AskedDistrict(district=one.district_id, files=_seen(one.asked)) for one in batch
+        ],
+        window_closed=first.asked.window_closed,
+        pull=first.asked.pull,
+    )
+    lane = int(digest, 16) % LANES
+    return dg.RunRequest(
+        run_key=f"{source.name} {first.day} {digest[:16]}",
+        tags={LOADS: f"{source.name} {lane}", DAY_TAG: config.day, DISTRICTS_TAG: " ".join(names)},
+        run_config=dg.RunConfig(ops={source.name: config}),
+    )
+
+
+def _seen(asked: Asked) -> list[SeenFile]:
+    return [SeenFile(name=f.name, size=f.size, modified_at=f.modified_at) for f in asked.files]
+
+
 def request(
     source: Source, district_id: str, day: date, why: str, asked: Asked | None = None
 ) -> dg.RunRequest:
@@ -50,8 +137,7 @@ def request(
     tags = {POLLS: source.name} if source.is_polled else {LOADS: district_id}
     if asked is None:
         return dg.RunRequest(run_key=f"{source.name} {key} {why}", partition_key=key, tags=tags)
-    files = [SeenFile(name=f.name, size=f.size, modified_at=f.modified_at) for f in asked.files]
-    config = SyncConfig(files=files, window_closed=asked.window_closed, pull=asked.pull)
+    config = SyncConfig(files=_seen(asked), window_closed=asked.window_closed, pull=asked.pull)
     return dg.RunRequest(
         run_key=f"{source.name} {key} {why}",
         partition_key=key,
@@ -78,14 +164,29 @@ def job_name(source: Source) -> str:
     return f"{source.name}_sync"
 
 
-def is_running(instance: dg.DagsterInstance, source: Source, district_id: str, day: date) -> bool:
-    """Whether a run of a district's day has not ended yet."""
-    filters = dg.RunsFilter(
-        job_name=job_name(source),
-        tags={PARTITION_TAG: str(partition_key(district_id, day))},
-        statuses=list(UNFINISHED),
-    )
-    return bool(instance.get_runs(filters, limit=1))
+def running(
+    instance: dg.DagsterInstance, job: str, created_after: datetime | None = None
+) -> frozenset[str]:
+    """The partition keys of all runs of a job that have not ended yet, asked for in one query."""
+    filters = dg.RunsFilter(job_name=job, statuses=list(UNFINISHED), created_after=created_after)
+    return frozenset(key for run in instance.get_runs(filters) for key in keys_of(run))
+
+
+def keys_of(run: dg.DagsterRun) -> list[str]:
+    """The partition keys a run is for: its partition, or those its tags list."""
+    if PARTITION_TAG in run.tags:
+        return [run.tags[PARTITION_TAG]]
+    names = run.tags.get(DISTRICTS_TAG, "").split()
+    if day := run.tags.get(DAY_TAG):
+        return [str(partition_key(name, date.fromisoformat(day))) for name in names]
+    return names
+
+
+def may_pass(run: dg.DagsterRun, key: str) -> bool:
+    """Whether a run failed, and for this partition key for a reason that may pass."""
+    again = run.tags.get(AGAIN_TAG)
+    by_itself = again is None or key.rpartition("|")[2] in again.split()
+    return run.tags.get(FAILURE_TAG) == TRANSIENT and by_itself
 
 
 def source_job(source: Source) -> Job:

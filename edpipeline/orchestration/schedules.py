@@ -16,8 +16,16 @@ from edpipeline import windows
 from edpipeline.errors import EdpipelineError, Permanent, Transient
 from edpipeline.model import Source
 from edpipeline.orchestration.closed import ClosedWindows
-from edpipeline.orchestration.partitions import day_and_district
-from edpipeline.orchestration.runs import PARTITION_TAG, Asked, is_running, job_name, request
+from edpipeline.orchestration.partitions import day_and_district, partition_key
+from edpipeline.orchestration.runs import (
+    Asked,
+    Wanted,
+    job_name,
+    keys_of,
+    may_pass,
+    requests,
+    running,
+)
 from edpipeline.orchestration.standing import InUse, districts_in_use, statuses
 from edpipeline.orchestration.steps import FAILURE_TAG, TRANSIENT, Job, OpenPipeline
 from edpipeline.pipeline import Pipeline
@@ -71,49 +79,58 @@ class _Tick:
         Trouble with one district, or with the warehouse, holds back only what hangs on it. Where
         nothing else is to be reported it is raised: `Permanent` where any of it is.
         """
-        requests = [*self._as_far_as_possible(self.again())]
+        wanted = [*self._as_far_as_possible(self.again())]
         if self.source.is_pulled:
-            requests += self._as_far_as_possible(self.due())
-        requests += self._as_far_as_possible(self.missed())
+            wanted += self._as_far_as_possible(self.due())
+        wanted += self._as_far_as_possible(self.missed())
+        asked = requests(self.source, wanted)
         said = "; ".join(dict.fromkeys(map(str, self.troubles)))
-        if requests and said:
+        if asked and said:
             self.context.log.warning(said)
-        if requests or not said:
+        if asked or not said:
             nothing = dg.SkipReason("nothing is due, nothing to try again; no day was missed")
-            return requests or nothing
+            return asked or nothing
         lasting = any(isinstance(trouble, Permanent) for trouble in self.troubles)
         raise Permanent(said) if lasting else Transient(said)
 
-    def _as_far_as_possible(self, wanted: Iterator[dg.RunRequest]) -> Iterator[dg.RunRequest]:
+    def _as_far_as_possible(self, wanted: Iterator[Wanted]) -> Iterator[Wanted]:
         try:
             yield from wanted
         except EdpipelineError as error:
             self.troubles.append(error)
 
-    def again(self) -> Iterator[dg.RunRequest]:
+    def again(self) -> Iterator[Wanted]:
         """Runs that failed for a reason that may pass, of districts whose window is open."""
         in_use = {one.id: one for one in self.in_use}
-        failed = self.context.instance.get_runs(
-            dg.RunsFilter(
-                job_name=job_name(self.source),
-                tags={FAILURE_TAG: TRANSIENT},
-                statuses=[dg.DagsterRunStatus.FAILURE],
-                created_after=self.now - timedelta(days=2),
-            )
-        )
-        keys = dict.fromkeys(run.tags.get(PARTITION_TAG, "") for run in failed)
-        is_pulled = self.source.is_pulled and any(keys)
+        failed = self._failed()
+        is_pulled = self.source.is_pulled and bool(failed)
         locked = locked_accounts(self.pipeline, self.source) if is_pulled else frozenset()
-        for key in filter(None, keys):
+        for key, run in failed.items():
             day, district_id = day_and_district(key)
             one = in_use.get(district_id)
-            run = self._latest_failed(key) if one and self._is_open(one, day) else None
-            if one and run is not None:
+            if one and self._is_open(one, day):
                 pull = _pulls(run, self.source) and one.id not in locked
-                asked = Asked(pull=pull)
-                yield request(self.source, one.id, day, f"again {self.now:%H:%M}", asked)
+                yield Wanted(one.id, day, f"again {self.now:%H:%M}", Asked(pull=pull))
 
-    def due(self) -> Iterator[dg.RunRequest]:
+    def _failed(self) -> dict[str, dg.DagsterRun]:
+        """By partition key the latest run, where it failed for a reason that may pass."""
+        job, since = job_name(self.source), self.now - timedelta(days=2)
+        one_failed = dg.RunsFilter(
+            job_name=job,
+            tags={FAILURE_TAG: TRANSIENT},
+            statuses=[dg.DagsterRunStatus.FAILURE],
+            created_after=since,
+        )
+        lately = dg.RunsFilter(job_name=job, created_after=since)
+        if not self.context.instance.get_runs(one_failed, limit=1):
+            return {}
+        latest: dict[str, dg.DagsterRun] = {}
+        for run in self.context.instance.get_runs(lately):
+            for key in keys_of(run):
+                latest.setdefault(key, run)
+        return {key: run for key, run in latest.items() if may_pass(run, key)}
+
+    def due(self) -> Iterator[Wanted]:
         """Days whose window is open and of which nothing was asked for yet.
 
         A pull that failed for a lasting reason is not repeated that day, and an account that is
@@ -129,27 +146,18 @@ class _Tick:
             return
         known = statuses(self.pipeline, self.source, min(today[one.id] for one in open_now))
         locked = locked_accounts(self.pipeline, self.source)
+        at_work = running(self.context.instance, job_name(self.source))
         for one in open_now:
             day = today[one.id]
-            if (one.id, day) in known or one.id in locked:
-                continue
-            if is_running(self.context.instance, self.source, one.id, day):
-                continue
-            yield request(self.source, one.id, day, f"due {self.now:%H:%M}", Asked())
+            is_at_work = str(partition_key(one.id, day)) in at_work
+            if (one.id, day) not in known and one.id not in locked and not is_at_work:
+                yield Wanted(one.id, day, f"due {self.now:%H:%M}")
 
     def _is_open(self, one: InUse, day: date) -> bool:
         is_today = windows.delivery_day(one.window, self.now) == day
         return is_today and windows.state(one.window, self.now) == "open"
 
-    def _latest_failed(self, key: str) -> dg.DagsterRun | None:
-        """The latest run of a partition, where it failed for a reason that may pass."""
-        runs = dg.RunsFilter(job_name=job_name(self.source), tags={PARTITION_TAG: key})
-        for latest in self.context.instance.get_runs(runs, limit=1):
-            if latest.tags.get(FAILURE_TAG) == TRANSIENT:
-                return latest
-        return None
-
-    def missed(self) -> Iterator[dg.RunRequest]:
+    def missed(self) -> Iterator[Wanted]:
         """Days whose window has closed without success."""
         at = self.context.instance, self.source, self.pipeline, self.in_use, self.now
         yield from ClosedWindows(*at, self.troubles).missed()

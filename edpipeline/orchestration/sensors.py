@@ -5,9 +5,9 @@ seen is remembered in the cursor. Looks are frequent while a district's window i
 delivery has not come, otherwise rare: most ticks connect to nobody.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 
@@ -20,8 +20,8 @@ from edpipeline.landing.sftp import list_folder
 from edpipeline.landing.stability import LookSettings, RemoteFile, Verdict, files_taken, version
 from edpipeline.model import Source
 from edpipeline.orchestration.memory import Memory, read_cursor, write_cursor
-from edpipeline.orchestration.partitions import DISTRICTS
-from edpipeline.orchestration.runs import Asked, limit_pools, request
+from edpipeline.orchestration.partitions import DISTRICTS, partition_key
+from edpipeline.orchestration.runs import Asked, Wanted, job_name, limit_pools, requests, running
 from edpipeline.orchestration.standing import DONE, InUse, districts_in_use, statuses
 from edpipeline.orchestration.steps import Job, OpenPipeline
 from edpipeline.pipeline import Pipeline, describe
@@ -30,6 +30,8 @@ TICK_SECONDS = 30
 LOOKS_AT_ONCE = 8
 LOOKING_SECONDS = 40
 """Dagster ends a tick after 60 seconds."""
+NAMED = 20
+"""Districts that a tick tells of; Dagster keeps what every tick says."""
 SOON = timedelta(minutes=2)
 AFTER_TROUBLE = timedelta(minutes=5)
 RARELY = timedelta(minutes=15)
@@ -82,6 +84,8 @@ class _Tick:
     pipeline: Pipeline
     patience: LookSettings
     now: datetime
+    known: dict[date, Mapping[tuple[str, date], frozenset[str]]] = field(default_factory=dict)
+    """What the history says, by the day since which it was asked; asked once in a tick."""
 
     def result(self) -> dg.SensorResult:
         """Requests, the new cursor and what is to be said.
@@ -100,20 +104,22 @@ class _Tick:
             if one.id in visits or one.id in before
         }
         notes = [f"{name}: {visit.note}" for name, visit in visits.items() if visit.note]
-        requests = []
-        for one in in_use:
-            if one.id in visits and visits[one.id].ready:
-                asked, after[one.id], note = self._ask(one, visits[one.id])
-                requests += asked
-                notes += [f"{one.id}: {note}"] if note else []
+        wanted: list[Wanted] = []
+        ready = [one for one in in_use if one.id in visits and visits[one.id].ready]
+        at_work = running(self.context.instance, job_name(self.source)) if ready else frozenset()
+        for one in ready:
+            found, after[one.id], note = self._ask(one, visits[one.id], at_work)
+            wanted += found
+            notes += [f"{one.id}: {note}"] if note else []
+        asked = requests(self.source, wanted)
         new = self._new_partitions(in_use)
         cursor = write_cursor(after)
         troubles = [f"{name}: {memory.trouble}" for name, memory in after.items() if memory.trouble]
-        if troubles and not requests and not new and cursor == self.context.cursor:
-            raise Permanent("; ".join(troubles))
+        if troubles and not asked and not new and after == before:
+            raise Permanent(_few(troubles))
         return dg.SensorResult(
-            run_requests=requests,
-            skip_reason=None if requests else "; ".join(notes) or self._idle(in_use),
+            run_requests=asked,
+            skip_reason=None if asked else _few(notes) or self._idle(in_use),
             cursor=cursor,
             dynamic_partitions_requests=[DISTRICTS.build_add_request(new)] if new else [],
         )
@@ -205,10 +211,14 @@ class _Tick:
         opens = windows.opens_at(one.window, day)
         return opens if opens > self.now else windows.opens_at(one.window, day + timedelta(days=1))
 
-    def _ask(self, one: InUse, visit: Visit) -> tuple[list[dg.RunRequest], Memory, str]:
-        """The request for what is ready, unless the day has had its delivery."""
+    def _ask(
+        self, one: InUse, visit: Visit, at_work: Collection[str]
+    ) -> tuple[list[Wanted], Memory, str]:
+        """What is ready, unless the day has had its delivery or is being loaded."""
         day = windows.delivery_day(one.window, self.now)
         memory, files = visit.memory, visit.ready
+        if str(partition_key(one.id, day)) in at_work:
+            return [], memory, "a delivery of the day is being loaded; this one comes after it"
         try:
             if self._has_had_its_own(one, day, files):
                 return [], memory, "another delivery is there, and one a day is taken"
@@ -217,9 +227,9 @@ class _Tick:
         except Permanent as error:
             return [], replace(memory, trouble=str(error)), str(error)
         digest = sha256(" ".join(sorted(map(version, files))).encode()).hexdigest()[:12]
-        asked = request(self.source, one.id, day, digest, Asked(files=files))
+        wanted = Wanted(one.id, day, digest, Asked(files=files))
         look = memory.look.after_taking(files) if memory.look else None
-        return [asked], replace(memory, look=look, asked_for=day.isoformat()), ""
+        return [wanted], replace(memory, look=look, asked_for=day.isoformat()), ""
 
     def _has_had_its_own(self, one: InUse, day: date, files: Sequence[RemoteFile]) -> bool:
         """Whether this day's delivery is in the tables already.
@@ -230,7 +240,9 @@ class _Tick:
         landed = landing.deliveries(self.pipeline.store, one.id, self.source.name, day, day)
         if not landed:
             return False
-        found = statuses(self.pipeline, self.source, day).get((one.id, day), frozenset())
+        if day not in self.known:
+            self.known[day] = statuses(self.pipeline, self.source, day)
+        found = self.known[day].get((one.id, day), frozenset())
         opened = windows.opens_at(one.window, day).timestamp()
         first = max((f.modified_at for f in files_taken([landed[-1].drop])), default=0)
         gives_way = first < opened <= max(file.modified_at for file in files)
@@ -243,3 +255,8 @@ class _Tick:
             return "nothing new"
         first = min(in_use, key=self._opening)
         return f"the next window opens {self._opening(first):%Y-%m-%d %H:%M} UTC ({first.id})"
+
+
+def _few(notes: Sequence[str]) -> str:
+    more = f"; and {len(notes) - NAMED:,} more" if len(notes) > NAMED else ""
+    return "; ".join(notes[:NAMED]) + more

@@ -33,12 +33,11 @@ from edpipeline.orchestration.partitions import (
     partition_key,
 )
 from edpipeline.orchestration.runs import (
-    PARTITION_TAG,
-    UNFINISHED,
     Asked,
     job_name,
     limit_pools,
     request,
+    running,
 )
 from edpipeline.orchestration.steps import Event, Job, OpenPipeline
 from edpipeline.validation.codes import CODES
@@ -219,13 +218,13 @@ def inbox_sensor(
         known = context.instance.get_dynamic_partitions(str(DISTRICTS.name))
         new = sorted(set(ready) - set(known))
         days = {each: pipeline.delivery_day(each, now, source.name) for each in ready}
-        running = _running(context.instance, source, now) if ready else ()
+        at_work = _at_work(context.instance, source, now) if ready else ()
         asked = Asked(pull=False) if source.is_pulled else None
         # What still lies there an hour later was not taken: it is asked for again.
         requests = [
             request(source, each, days[each], f"{now:%Y%m%dT%H} {_digest(uploads)}", asked)
             for each, uploads in ready.items()
-            if str(partition_key(each, days[each])) not in running
+            if str(partition_key(each, days[each])) not in at_work
         ]
         waits = len(found) - sum(one.whole for one in found)
         idle = "what was uploaded is being loaded" if ready else "nothing was uploaded"
@@ -246,12 +245,9 @@ def _digest(uploads: Sequence[Upload]) -> str:
     return hashlib.sha256("\n".join(seen).encode()).hexdigest()[:16]
 
 
-def _running(instance: dg.DagsterInstance, source: Source, now: datetime) -> set[str]:
+def _at_work(instance: dg.DagsterInstance, source: Source, now: datetime) -> frozenset[str]:
     """Partitions that a run which has not ended yet loads."""
-    filters = dg.RunsFilter(
-        job_name=job_name(source), statuses=list(UNFINISHED), created_after=now - STUCK
-    )
-    return {run.tags.get(PARTITION_TAG, "") for run in instance.get_runs(filters)}
+    return running(instance, job_name(source), now - STUCK)
 
 
 def unloaded_schedule(
@@ -272,12 +268,12 @@ def unloaded_schedule(
     def ready(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
         pipeline, now = open_pipeline(), context.scheduled_execution_time
         days = uploading.unloaded(pipeline, source.name, now)
-        running = _running(context.instance, source, now) if days else ()
+        at_work = _at_work(context.instance, source, now) if days else ()
         asked = Asked(pull=False) if source.is_pulled else None
         requests = [
             request(source, district_id, day, f"unloaded {now:%Y%m%dT%H}", asked)
             for district_id, day in days
-            if str(partition_key(district_id, day)) not in running
+            if str(partition_key(district_id, day)) not in at_work
         ]
         return requests or dg.SkipReason("every upload that landed is loaded, or being loaded")
 

@@ -6,7 +6,8 @@ drop grants and row-level security without a word.
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -171,12 +172,26 @@ def refill_district(warehouse: Warehouse, sql_folder: Path, district_id: str) ->
     in the warehouse cannot be made to fit, `Busy` where the district is being loaded.
     """
     found = marts(sql_folder)
-    with warehouse.transaction() as session:
-        if not _changed(session, found):
-            return _refill(session, found, sql_folder, district_id, _is_postgres(warehouse))
-    make_marts(warehouse, found)
-    with warehouse.transaction() as session:
-        return _refill(session, found, sql_folder, district_id, _is_postgres(warehouse))
+    with refilled(warehouse, sql_folder, found, district_id) as (_, rows):
+        return rows
+
+
+@contextmanager
+def refilled(
+    warehouse: Warehouse, sql_folder: Path, found: Sequence[Mart], district_id: str
+) -> Iterator[tuple[Session, dict[str, int]]]:
+    """The transaction in which these marts of one district were computed anew, and their rows.
+
+    Raises what `refill_district` does.
+    """
+    is_postgres = _is_postgres(warehouse)
+    with ExitStack() as stack:
+        session = stack.enter_context(warehouse.transaction())
+        if _changed(session, found):
+            stack.close()
+            make_marts(warehouse, found)
+            session = stack.enter_context(warehouse.transaction())
+        yield session, _refill(session, found, sql_folder, district_id, is_postgres)
 
 
 def _refill(

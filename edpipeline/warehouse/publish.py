@@ -35,8 +35,8 @@ from edpipeline.errors import BadConfiguration, Busy
 from edpipeline.landing.s3 import S3Store, open_s3
 from edpipeline.landing.store import plain_disk_errors
 from edpipeline.scratch import scratch_folder
-from edpipeline.warehouse.engine import Warehouse
-from edpipeline.warehouse.marts import Mart, marts, require_made
+from edpipeline.warehouse.engine import Session, Warehouse
+from edpipeline.warehouse.marts import Mart, marts, refilled, require_made
 
 ANALYST = "analyst.duckdb"
 GENERATIONS = ".generations"
@@ -80,24 +80,59 @@ def publish_district(
     being loaded.
     """
     found = marts(sql_folder)
-    sizes: dict[str, int] = {}
     with _target(published, scratch) as target, warehouse.transaction() as session:
         session.lock_district(_checked(district_id))
         require_made(session, found)
-        parts: dict[str, Path] = {}
-        for mart in found:
-            name = f"{mart.name}/district_id={district_id}"
-            parts[name] = target.part(name)
-            session.export(
-                f"select {', '.join(mart.columns)} from {mart.full_name}"
-                " where district_id = $district",
-                parts[name],
-                district=district_id,
-            )
-            sizes[mart.name] = parts[name].stat().st_size
-        for name, part in parts.items():
-            target.show(part, name)
+        sizes = _shown(session, target, found, district_id)
         target.finish(found)
+    return sizes
+
+
+def refill_and_publish(
+    warehouse: Warehouse,
+    published: str,
+    sql_folder: Path,
+    found: Sequence[Mart],
+    district_id: str,
+    scratch: Path | None = None,
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Compute these marts of one district anew and write their files, in one transaction; rows and
+    bytes by mart.
+
+    `finish_publishing` lets readers of `analyst.duckdb` see them: once for many districts, because
+    it opens every district's files. Raises what `refill_district` and `publish_district` do.
+    """
+    _checked(district_id)
+    with (
+        _target(published, scratch) as target,
+        refilled(warehouse, sql_folder, found, district_id) as (session, rows),
+    ):
+        return rows, _shown(session, target, found, district_id)
+
+
+def finish_publishing(published: str, found: Sequence[Mart]) -> None:
+    """Let readers see what `refill_and_publish` wrote. Raises what `publish_district` does."""
+    with _target(published) as target:
+        target.finish(found)
+
+
+def _shown(
+    session: Session, target: _Target, found: Sequence[Mart], district_id: str
+) -> dict[str, int]:
+    """Write the files of a district's marts and show them, each the newest of its name."""
+    sizes: dict[str, int] = {}
+    parts: dict[str, Path] = {}
+    for mart in found:
+        name = f"{mart.name}/district_id={district_id}"
+        parts[name] = target.part(name)
+        session.export(
+            f"select {', '.join(mart.columns)} from {mart.full_name} where district_id = $district",
+            parts[name],
+            district=district_id,
+        )
+        sizes[mart.name] = parts[name].stat().st_size
+    for name, part in parts.items():
+        target.show(part, name)
     return sizes
 
 

@@ -1,5 +1,7 @@
 """The sensor's cursor: small, and never in the way."""
 
+import zlib
+from base64 import b64encode
 from datetime import UTC, datetime
 
 import pytest
@@ -8,6 +10,12 @@ from edpipeline.landing.stability import Look, RemoteFile, version
 from edpipeline.orchestration.memory import VERSIONS, Memory, read_cursor, write_cursor
 
 AT = datetime(2026, 9, 8, 23, 30, tzinfo=UTC)
+
+
+def packed(text: str) -> str:
+    return b64encode(zlib.compress(text.encode())).decode()
+
+
 FILES = tuple(RemoteFile(f"{name}.csv", 1000, 1_780_000_000) for name in ("users", "classes"))
 
 
@@ -21,7 +29,17 @@ def test_what_is_written_is_read_again() -> None:
 
 
 @pytest.mark.parametrize(
-    "cursor", [None, "", "{", "[]", "7", '{"format": 2}', '{"format":1,"districts":{"a":{}}}']
+    "cursor",
+    [
+        None,
+        "",
+        "{",
+        "[]",
+        "7",
+        '{"format": 1}',
+        packed('{"format": 1}'),
+        packed('{"format":2,"districts":{"a":{}}}'),
+    ],
 )
 def test_a_cursor_that_cannot_be_read_is_no_memory(cursor: str | None) -> None:
     assert read_cursor(cursor) == {}

@@ -8,7 +8,7 @@ import pytest
 
 from edpipeline.errors import BadConfiguration, Busy, Permanent, Transient
 from edpipeline.orchestration import closed, schedules, steps
-from edpipeline.orchestration.runs import Asked, source_job
+from edpipeline.orchestration.runs import Asked, Wanted, source_job
 from edpipeline.orchestration.schedules import window_schedule
 from edpipeline_tests.orchestration.installation import (
     DAY,
@@ -202,9 +202,9 @@ def test_a_busy_warehouse_does_not_hold_back_what_is_to_be_tried_again(
     monkeypatch.setattr(closed, "statuses", busy)
     with pytest.raises(Transient, match="holds the warehouse"):
         tick(at_work, CLOSES)
-    again = dg.RunRequest(partition_key=key("lincoln"))
+    again = Wanted("lincoln", DAY, "again")
     monkeypatch.setattr(schedules._Tick, "again", lambda _: iter([again]))
-    assert tick(at_work, CLOSES) == [again]
+    assert keys(tick(at_work, CLOSES)) == [key("lincoln")]
 
 
 def test_a_wrong_districts_file_fails_the_tick(at_work: Installation) -> None:

@@ -1,6 +1,5 @@
 """Deliveries are noticed: what is asked for, when, and what is said where nothing is."""
 
-import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from threading import Event
@@ -12,6 +11,7 @@ from edpipeline.errors import BadConfiguration, ConnectionLost, Permanent
 from edpipeline.landing.sftp import SftpAccount
 from edpipeline.landing.stability import LookSettings, RemoteFile
 from edpipeline.orchestration import sensors
+from edpipeline.orchestration.memory import read_cursor
 from edpipeline.orchestration.runs import Asked, source_job
 from edpipeline.orchestration.sensors import delivery_sensor
 from edpipeline_tests.orchestration.installation import (
@@ -73,8 +73,7 @@ def said(result: dg.SensorResult) -> str:
 
 def looked_at(sensor: Sensor) -> dict[str, str]:
     """When each district's folder was looked into last, by the cursor."""
-    districts = json.loads(sensor.cursor or "")["districts"]
-    return {name: memory["looked_at"] for name, memory in districts.items()}
+    return {name: one.looked_at.isoformat() for name, one in read_cursor(sensor.cursor).items()}
 
 
 def test_a_delivery_is_asked_for_after_two_looks_and_only_once(sensor: Sensor) -> None:
@@ -275,7 +274,7 @@ def test_districts_that_are_switched_off_or_paused_are_left_alone(sensor: Sensor
     for use in ({"enabled": False}, {"pauses": [{"from": DAY, "to": DAY, "what": "sync"}]}):
         sensor.at_work.put(sensor.at_work.new_district(**use), roster(), evening(DAY, -20))
     assert asked(*sensor.ticks(3)) == []
-    assert json.loads(sensor.cursor or "")["districts"] == {}
+    assert read_cursor(sensor.cursor) == {}
 
 
 def test_without_its_cursor_the_sensor_remembers_what_has_landed(sensor: Sensor) -> None:
