@@ -27,7 +27,7 @@ import dagster as dg
 import yaml
 
 from edpipeline.landing.sftp import list_folder
-from edpipeline.orchestration.runs import UNFINISHED
+from edpipeline.orchestration.runs import UNFINISHED, limit_pools
 from edpipeline.pipeline import Pipeline
 from edpipeline.sandbox import roster
 from edpipeline.sandbox.dagster_dev import stop
@@ -189,6 +189,9 @@ def evening(made: World) -> dict[str, Any]:
     with made.installed("evening", names) as (home, environment):
         shutil.copy(Path(__file__).parents[1] / "dagster.yaml", home)
         command = [sys.executable, "-m", "dagster._daemon", "run", "-m", "edpipeline.definitions"]
+        instance = dg.DagsterInstance.from_config(str(home))
+        limit_pools(instance, load_settings())  # its databases are made here
+        instance.get_runs(limit=1)
         with (home / "daemon.log").open("wb") as log:
             began = time.monotonic()
             process = subprocess.Popen(
@@ -196,7 +199,7 @@ def evening(made: World) -> dict[str, Any]:
             )
             taken = Processes(process.pid)
             try:
-                wall = _until_published(home, len(names), process, taken, began)
+                wall = _until_published(home, len(names), instance, process, taken, began)
             finally:
                 taken.look()
                 stop(process)
@@ -214,13 +217,13 @@ def evening(made: World) -> dict[str, Any]:
 def _until_published(
     home: Path,
     districts: int,
+    instance: dg.DagsterInstance,
     process: "subprocess.Popen[bytes]",
     taken: Processes,
     began: float,
 ) -> float:
     """Seconds until every district's marts are published and no run is left."""
     published = home / "published" / "dim_student"
-    instance = dg.DagsterInstance.from_config(str(home))
     count, told = 0, 0
     while time.monotonic() - began < MOST_SECONDS:
         time.sleep(1)

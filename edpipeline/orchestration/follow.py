@@ -86,10 +86,10 @@ def _request(memory: Memory, districts: Sequence[str]) -> dg.RunRequest:
     why = "\n".join(f"{one} {memory.behind[one]}" for one in districts)
     digest = sha256(why.encode()).hexdigest()
     lane = int(digest, 16) % LANES
-    if len(districts) == 1:
-        return dg.RunRequest(run_key=f"{MARTS_JOB} {digest[:16]}", partition_key=districts[0])
     return dg.RunRequest(
         run_key=f"{MARTS_JOB} {digest[:16]}",
+        # Dagster looks up the versions of what is read, for which it wants a partition.
+        partition_key=districts[0],
         tags={LOADS: f"{MARTS_JOB} {lane}", DISTRICTS_TAG: " ".join(districts)},
         run_config={"ops": {SCHEMA: {"config": {"districts": list(districts)}}}},
     )
@@ -120,7 +120,7 @@ def _seen(
     for key, at in loaded.items():
         _, _, district_id = key.rpartition("|")
         behind[district_id] = max(at, behind.get(district_id, 0))
-    seen = max(before.seen, *loaded.values(), *refilled.values())
+    seen = max([before.seen, *loaded.values(), *refilled.values()])
     left = {one: at for one, at in behind.items() if at > refilled.get(one, 0)}
     return Memory(seen, left)
 

@@ -173,13 +173,12 @@ def running(
 
 
 def keys_of(run: dg.DagsterRun) -> list[str]:
-    """The partition keys a run is for: its partition, or those its tags list."""
-    if PARTITION_TAG in run.tags:
-        return [run.tags[PARTITION_TAG]]
+    """The partition keys a run is for: those its tags list, or else its partition."""
     names = run.tags.get(DISTRICTS_TAG, "").split()
     if day := run.tags.get(DAY_TAG):
         return [str(partition_key(name, date.fromisoformat(day))) for name in names]
-    return names
+    key = run.tags.get(PARTITION_TAG)
+    return names or ([key] if key else [])
 
 
 def may_pass(run: dg.DagsterRun, key: str) -> bool:

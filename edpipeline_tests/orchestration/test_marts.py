@@ -3,18 +3,12 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import pytest
 
 from edpipeline.orchestration import marts as marts_module
 from edpipeline.orchestration import steps
-from edpipeline.orchestration.assets import source_assets
-from edpipeline.orchestration.marts import mart_assets
-from edpipeline.pipeline import Pipeline
-from edpipeline.settings import Settings
-from edpipeline.sources import source
 from edpipeline.warehouse.marts import marts
 from edpipeline_tests.orchestration.installation import (
     DAY,
@@ -29,24 +23,24 @@ from edpipeline_tests.orchestration.installation import (
 USERS = dg.AssetKey(["roster", "users"])
 LANDING = dg.AssetKey(["landing", "oneroster"])
 STUDENTS = dg.AssetKey(["marts", "dim_student"])
-HEALTH = dg.AssetKey(["marts", "rpt_sync_health"])
 OF_THE_ROSTER = ("dim_student", "fct_enrollment", "rpt_sync_health")
 
 
 @dataclass
-class Automation:
-    """What Dagster would ask for, tick by tick, of districts that nobody else knows."""
+class Following:
+    """What the sensor asks for, tick by tick, of districts that nobody else knows."""
 
-    definitions: dg.Definitions
     instance: dg.DagsterInstance
-    cursor: Any = None
+    sensor: dg.SensorDefinition
+    cursor: str | None = None
 
-    def tick(self, mart: dg.AssetKey = STUDENTS) -> set[str]:
-        result = dg.evaluate_automation_conditions(
-            self.definitions, self.instance, cursor=self.cursor
-        )
+    def tick(self) -> set[str]:
+        with dg.build_sensor_context(self.instance, self.cursor) as context:
+            result = self.sensor(context)
+        assert isinstance(result, dg.SensorResult)
         self.cursor = result.cursor
-        return set(result.get_requested_partitions(mart) or ())
+        found = [one.tags["edpipeline/districts"].split() for one in result.run_requests or []]
+        return {name for names in found for name in names}
 
     def happens(self, asset: dg.AssetKey, partition: str) -> None:
         self.instance.report_runless_asset_event(
@@ -58,34 +52,18 @@ class Automation:
             self.happens(dg.AssetKey(["marts", mart]), district)
 
 
-def _of_the_roster(settings: Settings) -> dg.Definitions:
-    """Three marts and what they read. A tick asks Dagster's storage thousands of things about all
-    of them, which are the same for each."""
-    roster = [source("oneroster")]
-    few = [mart for mart in marts(settings.sql) if mart.name in OF_THE_ROSTER]
-
-    def open_pipeline() -> Pipeline:
-        return Pipeline(settings)
-
-    return dg.Definitions(
-        assets=[
-            source_assets(roster[0], open_pipeline, settings.first_day),
-            mart_assets(few, roster, open_pipeline),
-        ]
-    )
-
-
 @pytest.fixture
-def automation(at_work: Installation, tmp_path: Path) -> Automation:
+def automation(at_work: Installation, tmp_path: Path) -> Following:
     instance = dg.DagsterInstance.ephemeral(tempdir=str(tmp_path))
-    made = Automation(_of_the_roster(at_work.settings), instance)
+    sensor = definitions(at_work.settings).resolve_sensor_def("marts_follow")
+    made = Following(instance, sensor)
     made.instance.add_dynamic_partitions("districts", ["first", "second"])
     assert made.tick() == set()
     return made
 
 
 def test_marts_of_a_district_are_asked_for_when_a_day_however_late_is_loaded(
-    automation: Automation,
+    automation: Following,
 ) -> None:
     automation.happens(USERS, key("first", DAY - timedelta(days=30)))
     assert automation.tick() == {"first"}
@@ -94,14 +72,14 @@ def test_marts_of_a_district_are_asked_for_when_a_day_however_late_is_loaded(
 
 
 def test_a_delivery_that_was_refused_is_shown_in_the_marts_about_syncs(
-    automation: Automation,
+    automation: Following,
 ) -> None:
     automation.happens(LANDING, key("second"))
-    assert automation.tick(HEALTH) == {"second"}
+    assert automation.tick() == {"second"}
 
 
 def test_a_delivery_loaded_between_two_ticks_after_a_refill_is_not_forgotten(
-    automation: Automation,
+    automation: Following,
 ) -> None:
     automation.refilled("first")
     automation.happens(USERS, key("first"))
@@ -109,7 +87,7 @@ def test_a_delivery_loaded_between_two_ticks_after_a_refill_is_not_forgotten(
 
 
 def test_a_refill_between_two_ticks_after_a_delivery_needs_no_other(
-    automation: Automation,
+    automation: Following,
 ) -> None:
     automation.happens(USERS, key("first"))
     automation.refilled("first")
@@ -117,10 +95,10 @@ def test_a_refill_between_two_ticks_after_a_delivery_needs_no_other(
 
 
 def test_marts_that_failed_are_asked_for_again_with_the_next_delivery(
-    at_work: Installation, automation: Automation, monkeypatch: pytest.MonkeyPatch
+    at_work: Installation, automation: Following, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(steps, "RETRY_SECONDS", ())
-    monkeypatch.setattr(marts_module, "refill_district", lambda *_: 1 / 0)
+    monkeypatch.setattr(marts_module, "refill_and_publish", lambda *_: 1 / 0)
     automation.happens(USERS, key("first"))
     assert automation.tick() == {"first"}
     result = at_work.job("marts_refill").execute_in_process(
@@ -133,6 +111,43 @@ def test_marts_that_failed_are_asked_for_again_with_the_next_delivery(
     assert automation.tick() == {"first"}
 
 
+def test_districts_are_refilled_together_once_none_of_theirs_is_being_loaded(
+    automation: Following, at_work: Installation
+) -> None:
+    job = at_work.job("oneroster_sync")
+    tags = {"edpipeline/day": str(DAY), "edpipeline/districts": "second third"}
+    status = dg.DagsterRunStatus.STARTED
+    loads = automation.instance.create_run_for_job(job, tags=tags, status=status)
+    for district in ("first", "second"):
+        automation.happens(USERS, key(district))
+    assert automation.tick() == {"first"}
+    assert automation.tick() == set()
+    automation.instance.delete_run(loads.run_id)
+    assert automation.tick() == {"second"}
+
+
+def test_what_is_loaded_while_marts_are_refilled_is_refilled_after(
+    automation: Following, at_work: Installation
+) -> None:
+    automation.happens(USERS, key("first"))
+    assert automation.tick() == {"first"}
+    job, tags = at_work.job("marts_refill"), {"edpipeline/districts": "first"}
+    status = dg.DagsterRunStatus.STARTED
+    refills = automation.instance.create_run_for_job(job, tags=tags, status=status)
+    automation.happens(USERS, key("first", DAY + timedelta(days=1)))
+    assert automation.tick() == set()
+    automation.instance.delete_run(refills.run_id)
+    assert automation.tick() == {"first"}
+
+
+def test_without_memory_only_what_is_behind_is_asked_for(automation: Following) -> None:
+    automation.happens(USERS, key("first"))
+    automation.refilled("first")
+    automation.happens(LANDING, key("second"))
+    automation.cursor = "of an older version"
+    assert automation.tick() == {"second"}
+
+
 def test_several_districts_are_refilled_in_one_run_each_with_its_own_rows(
     at_work: Installation,
 ) -> None:
@@ -141,10 +156,8 @@ def test_several_districts_are_refilled_in_one_run_each_with_its_own_rows(
         assert at_work.deliver(district, DAY, roster(students=students)).success
     result = at_work.job("marts_refill").execute_in_process(
         instance=at_work.instance,
-        tags={
-            "dagster/asset_partition_range_start": districts[0],
-            "dagster/asset_partition_range_end": districts[1],
-        },
+        partition_key=districts[0],
+        run_config={"ops": {"marts": {"config": {"districts": districts}}}},
         raise_on_error=False,
     )
     assert result.success, failure(result)
