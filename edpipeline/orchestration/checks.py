@@ -85,7 +85,10 @@ OF_SURVEYS: Mapping[str, tuple[str, bool]] = {
         "Every student has an SSID of 10 digits, and a configuration, and can be asked about.",
         False,
     ),
-    ALLOWED: ("The service knows every student, as one of the district.", False),
+    ALLOWED: (
+        "The service knows the students as the district's, but for so few as `refusal_limit` says.",
+        False,
+    ),
     UNDERSTOOD: ("Every answer was a list of reports, and no question was refused.", False),
 }
 """What is checked of sources of which everybody is asked about."""

@@ -51,6 +51,7 @@ from edpipeline.pipeline import Pipeline
 from edpipeline.pollers import Polled, poller
 from edpipeline.polling import listed_at
 from edpipeline.surveying.accounts import require_none_forgotten
+from edpipeline.surveying.poll import is_anybody_unasked
 from edpipeline.uses import ScoreReportsUse
 
 TICK_MINUTES = 5
@@ -101,6 +102,10 @@ class _PollRun(Run):
     def _missed(self, district_id: str, day: date) -> None:
         """Record that the window closed before anybody was asked about, and fail with why."""
         message = pulling.why_missed(self.pipeline, district_id, self.source, day)
+        try:
+            require_none_forgotten(self.pipeline, district_id)
+        except BadConfiguration as error:
+            message = f"{error}. After that, {message}"
         self.pipeline.record_failure(district_id, self.source.name, day, "missed", message)
         raise NotFound(f"{STATUS_WORDS['missed']}. {message}")
 
@@ -185,7 +190,9 @@ class _PollRun(Run):
         day, district_id = day_and_district(key)
         of_day = self.pipeline, self.source, district_id, day
         if self.source.is_surveyed:
-            yield from surveys.of_survey(self.source, key, survey_day(*of_day))
+            use = self.pipeline.district(district_id).score_reports or ScoreReportsUse()
+            told = survey_day(*of_day)
+            yield from surveys.of_survey(self.source, key, told, use.refusal_limit)
         else:
             yield from checks.of_polls(self.source, key, poll_day(*of_day))
 
@@ -287,16 +294,21 @@ class _Tick:
         return found
 
     def _missed(self) -> list[dg.RunRequest]:
-        """Days whose window has closed before anybody was asked about."""
+        """Days whose window has closed before anybody was asked about, where somebody was due."""
         if not self.source.is_surveyed:
             return []
         in_use = districts_in_use(self.pipeline, self.source)
         at = self.instance, self.source, self.pipeline, in_use, self.now
         try:
-            return list(ClosedWindows(*at, self.troubles).missed())
+            missed = list(ClosedWindows(*at, self.troubles).missed())
+            return [each for each in missed if self._was_anybody_due(each)]
         except EdpipelineError as error:
             self.troubles.append(error)
             return []
+
+    def _was_anybody_due(self, missed: dg.RunRequest) -> bool:
+        day, district_id = day_and_district(str(missed.partition_key))
+        return is_anybody_unasked(self.pipeline, district_id, day)
 
     def _request(self, district_id: str) -> dg.RunRequest:
         return request(self.source, district_id, self._day(district_id), f"due {self.now:%H:%M}")

@@ -20,16 +20,19 @@ class Account:
         self._failures = 0
         self._lock = threading.Lock()
 
-    def heard(self, outcome: Outcome) -> None:
-        """Count what a request came to, and stop where going on is no use."""
+    def heard(self, outcome: Outcome, status: int | None) -> None:
+        """Count what a request came to, by its outcome and the status of its answer, and stop where
+        going on is no use."""
         with self._lock:
             self._outcomes[outcome] += 1
             self._failures = self._failures + 1 if outcome in AGAIN else 0
             if self._failures >= self._most_failures:
                 self._stop(
                     Transient(
-                        f"{self._failures} failures in a row; the rest is not asked now. What was"
-                        " answered is loaded, and the next run goes on there"
+                        f"{self._failures} failures in a row, at last"
+                        f" {f'an answer {status}' if status else 'without any answer'}; the rest is"
+                        " not asked now. What was answered is loaded, and the next run goes on"
+                        " there"
                     )
                 )
             answers = self._outcomes.total() - sum(self._outcomes[each] for each in AGAIN)

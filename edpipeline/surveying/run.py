@@ -132,7 +132,7 @@ class Run:
         except EdpipelineError as error:
             account.stop(error)
             return None
-        account.heard(answer.outcome)
+        account.heard(answer.outcome, answer.http_status)
         return Heard(subject, answer, self._now())
 
     def _land(self, heard: Sequence[Heard]) -> None:

@@ -266,7 +266,7 @@ def test_many_refusals_are_too_many_only_as_a_share(made: Installation) -> None:
 def test_ten_failures_in_a_row_end_the_run_and_the_next_goes_on(made: Installation) -> None:
     made = people(in_chunks(made, 50), 20)
     made.vendors.inject(match={"path": REPORTS}, skip=5, times=20, status=503)
-    assert "10 failures in a row" in fails(made, Transient)
+    assert "10 failures in a row, at last an answer 503" in fails(made, Transient)
     assert sorted(made.outcomes().values()) == ["ok"] * 5 + ["server_error"] * 10
     survey = made.survey(5)
     assert (survey.ok, survey.due) == (5, 5), "those that failed wait for their turn"
