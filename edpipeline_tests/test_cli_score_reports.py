@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import typer
+import yaml
 from typer.testing import CliRunner, Result
 
 from edpipeline.cli import app
@@ -131,6 +132,16 @@ def test_check_and_sync_ask_what_became_of_a_configuration_that_vanished(
     refused = asked(*SYNC)
     assert refused.exit_code == 1
     assert (f"removed: [{NAME}]" if block else "has no `score_reports:`") in refused.output
+
+
+def test_check_of_all_districts_sees_one_whose_only_source_vanished(at_work: Surveyed) -> None:
+    at_work.survey()
+    districts = at_work.pipeline.settings.districts
+    alone = {"id": DISTRICT, "name": "Quillmere", "time_zone": "America/Los_Angeles"}
+    districts.write_text(yaml.safe_dump({"districts": [alone]}))
+    told = asked("check")
+    assert told.exit_code == 1
+    assert f"removed: [{NAME}]" in told.stdout
 
 
 def test_links_alone_go_to_stdout_and_a_row_says_who_asked_for_them(at_work: Surveyed) -> None:
