@@ -1,12 +1,12 @@
 """What the commands say of score reports, and where the links to them go."""
 
 import re
+import webbrowser
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import typer
 import yaml
 from typer.testing import CliRunner, Result
 
@@ -175,14 +175,14 @@ def test_reports_are_opened_in_the_browser_instead(
     at_work: Surveyed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[str] = []
-    monkeypatch.setattr(typer, "launch", lambda url: opened.append(url) or 0)
+    monkeypatch.setattr(webbrowser, "open", lambda url: opened.append(url) or True)
     told = asked(*ASK, reported(at_work), "--open")
     assert told.exit_code == 0, told.output
     assert opened
     assert all(LINK.fullmatch(each) for each in opened)
     assert told.stdout == ""
     assert not LINK.search(told.stderr)
-    monkeypatch.setattr(typer, "launch", lambda _: 1)
+    monkeypatch.setattr(webbrowser, "open", lambda _: False)
     failed = asked(*ASK, reported(at_work), "--open")
     assert failed.exit_code == 1
     assert "without --open" in failed.stderr

@@ -25,6 +25,7 @@ from edpipeline_tests.surveying.installation import (
     DEFAULT,
     DISTRICT,
     OF_CHARTER,
+    QUICK,
     REPORT,
     SOURCE,
     SPANISH,
@@ -96,6 +97,17 @@ def test_a_status_alone_says_what_became_of_a_student(
     assert (made.is_due(10), made.is_due(20)) == (False, again)
     assert made.survey(20).ok == again
     assert made.survey(DAY).ok == 1
+
+
+def test_an_answer_that_is_too_large_is_one_students_and_holds_nobody_back(
+    made: Installation,
+) -> None:
+    made = in_chunks(made, 50, api={"http": {**QUICK, "most_bytes": "2000"}})
+    people(made, 4)
+    made.vendors.reports(ssid(1), [{**REPORT, "contentArea": f"{each}"} for each in range(40)])
+    survey = made.survey()
+    assert (survey.ok, survey.schema_drift) == (3, 1)
+    assert "larger than 2000 bytes" in made.outcomes("reason")["s01"]
 
 
 @pytest.mark.parametrize("stale", [{"token_revoked": True}, {"status": 401}])
