@@ -24,7 +24,7 @@ from edpipeline.validation.check import Task
 SHORTEST = 3
 """Ids shorter than this do not count where any value of a line does."""
 USERS = "roster.users"
-AROUND = r"[\s,;|:\"'{}\[\]()/=]"
+AROUND = r"[\s<>,;|:\"'{}\[\]()/=]"
 
 
 @dataclass
