@@ -31,6 +31,7 @@ COMMANDS = [
     "match-schools",
     "approve",
     "rebuild",
+    "erase",
     "history",
     "report",
     "dictionary",
