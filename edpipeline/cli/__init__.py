@@ -21,13 +21,14 @@ and `approval`, which know no terminal.
     sandbox.py      sandbox demo, dev, up, deliver, environment
 """
 
+from importlib.util import find_spec
+
 from edpipeline.cli import (
     access,
     alerts,
     erase,
     reports,
     roster,
-    sandbox,
     schools,
     score_reports,
     uploads,
@@ -42,6 +43,10 @@ score_reports.add_to(app)
 erase.add_to(app)
 reports.add_to(app)
 alerts.add_to(app)
-app.add_typer(sandbox.app, name="sandbox")
+# Its servers are an extra, which a machine in production does not have.
+if all(map(find_spec, ("asyncssh", "flask", "moto"))):
+    from edpipeline.cli import sandbox
+
+    app.add_typer(sandbox.app, name="sandbox")
 
 __all__ = ["app"]
