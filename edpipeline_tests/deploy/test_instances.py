@@ -1,4 +1,4 @@
-"""Dagster's instance as each `dagster.yaml` says, and the services of one machine as their units do."""
+"""Dagster's instance as each `dagster.yaml` says, and one machine's services as their units do."""
 
 import json
 import shlex
