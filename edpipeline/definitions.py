@@ -34,6 +34,7 @@ from edpipeline.orchestration.uploads import (
 from edpipeline.pipeline import Pipeline
 from edpipeline.settings import Settings, load_settings
 from edpipeline.sources import ALL
+from edpipeline.warehouse.lineage import lineage
 from edpipeline.warehouse.marts import marts
 
 
@@ -59,7 +60,8 @@ def build(settings: Settings, patience: LookSettings | None = None) -> dg.Defini
         *(poll_assets(each, open_pipeline, settings.first_day) for each in polled),
     ]
     ready = ready_job(uploaded)
-    refilled = mart_assets(marts(settings.sql), ALL, open_pipeline)
+    found = marts(settings.sql)
+    refilled = mart_assets(found, ALL, open_pipeline, lineage(found, settings.sql))
     return dg.Definitions(
         assets=[*tables, refilled],
         asset_checks=[ready_check(each, open_pipeline) for each in uploaded],

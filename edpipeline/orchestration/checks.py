@@ -182,7 +182,9 @@ def on_time(
     late = delivery.received_at >= closes
     words = f"received {delivery.received_at:%Y-%m-%d %H:%M} UTC, the window"
     words += f" {'had closed' if late else 'closes'} {closes:%Y-%m-%d %H:%M} UTC"
-    return landing_check(source, key, ON_TIME, not late, words)
+    hours = (closes - delivery.received_at).total_seconds() / 3600
+    told = {"hours before it closes": dg.MetadataValue.float(round(hours, 2))}
+    return landing_check(source, key, ON_TIME, not late, words, metadata=told)
 
 
 def missed(source: Source, key: str, message: str) -> dg.AssetCheckEvaluation:
