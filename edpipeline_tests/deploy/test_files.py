@@ -113,6 +113,13 @@ def test_only_what_runs_the_pipeline_is_given_its_secrets() -> None:
     assert given == {"edpipeline-code", "edpipeline-worker"}
 
 
+def test_a_stop_waits_for_runs() -> None:
+    """A signal to every process of the service would end runs, and nothing begins them again."""
+    for name in ("code", "worker"):
+        unit = (DEPLOY / "systemd" / f"edpipeline-{name}.service").read_text().splitlines()
+        assert {"KillMode=mixed", "TimeoutStopSec=1800"} <= set(unit)
+
+
 def test_the_ui_listens_on_loopback_alone() -> None:
     words = words_of(DEPLOY / "systemd" / "edpipeline-webserver.service")
     assert words[words.index("--host") + 1] == "127.0.0.1"
