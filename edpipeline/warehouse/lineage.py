@@ -39,14 +39,10 @@ def lineage(found: Sequence[Mart], sql_folder: Path) -> dict[str, Origins]:
 
     Origins are columns of histories, of ops or of other marts. Views are seen through.
     """
-    path = sql_folder / FILE
-    lines = path.read_text("utf-8").splitlines() if path.is_file() else []
-    known = {told["select"]: told for told in map(json.loads, lines)}
     texts = _selects(found, sql_folder)
     valid = {
-        name: {column: tuple(origins) for column, origins in told["columns"].items()}
-        for name, told in known.items()
-        if name in texts and told["sha256"] == _digest(texts[name])
+        name: {column: tuple(origins) for column, origins in columns.items()}
+        for name, columns in _written(texts, sql_folder).items()
     }
     results = {
         f"{SCHEMA}.{name.removeprefix('results/')}_results": valid.get(name, {})
@@ -75,6 +71,17 @@ def _through(origins: Origins, results: Mapping[str, Origins]) -> Origins:
     return {
         column: tuple(sorted({each for origin in told for each in seen(origin)}))
         for column, told in origins.items()
+    }
+
+
+def _written(texts: Mapping[str, str], sql_folder: Path) -> dict[str, dict[str, list[str]]]:
+    """What is written down of the SELECTs that have not changed since."""
+    path = sql_folder / FILE
+    lines = path.read_text("utf-8").splitlines() if path.is_file() else []
+    return {
+        told["select"]: told["columns"]
+        for told in map(json.loads, lines)
+        if _digest(texts.get(told["select"], "")) == told["sha256"]
     }
 
 
@@ -130,13 +137,16 @@ def columns_of_warehouse(sources: Sequence[Source], sql_folder: Path) -> Types:
 
 
 def write(sources: Sequence[Source], sql_folder: Path) -> None:
-    """Write the lineage of every SELECT into the folder of SQL."""
+    """Write the lineage of every SELECT that is new or has changed into the folder of SQL; without
+    the file, of all."""
+    texts = _selects(marts(sql_folder), sql_folder)
+    made_of = _written(texts, sql_folder)
     schema = columns_of_warehouse(sources, sql_folder)
+    for name in texts.keys() - made_of.keys():
+        made_of[name] = columns_made_of(texts[name], schema)
     lines = [
-        json.dumps(
-            {"select": name, "sha256": _digest(text), "columns": columns_made_of(text, schema)}
-        )
-        for name, text in sorted(_selects(marts(sql_folder), sql_folder).items())
+        json.dumps({"select": name, "sha256": _digest(text), "columns": made_of[name]})
+        for name, text in sorted(texts.items())
     ]
     (sql_folder / FILE).write_text("".join(f"{line}\n" for line in lines), "utf-8")
 
