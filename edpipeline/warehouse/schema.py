@@ -41,11 +41,12 @@ def columns_of(table: Table) -> dict[str, tuple[str, str]]:
 
 
 @cache
-def table_ddl(table: Table, shown: tuple[str, ...] = ()) -> tuple[str, ...]:
+def table_ddl(table: Table, shown: tuple[str, ...] = (), is_new: bool = False) -> tuple[str, ...]:
     """Statements that make a history table, its view of current rows, and their comments.
 
     `shown` are the columns that the view has already: they keep their places and new ones come
     after them, as `create or replace view` asks for, which keeps grants and views built on it.
+    A table that `is_new` has every column and is not asked for any.
     """
     columns = columns_of(table)
     typed = ", ".join(f"{name} {kind}" for name, (kind, _) in columns.items())
@@ -59,6 +60,7 @@ def table_ddl(table: Table, shown: tuple[str, ...] = ()) -> tuple[str, ...]:
         *(
             f"alter table {table.full_name} add column if not exists {name} {kind}"
             for name, (kind, _) in columns.items()
+            if not is_new
         ),
         f"create or replace view {current} as select {listed}"
         f" from {table.full_name} where valid_to is null{alive}",
@@ -122,7 +124,9 @@ def prepare(warehouse: Warehouse, sources: Sequence[Source], sql_folder: Path) -
         for source in sources:
             session.run(f"drop view if exists {results.view_name(source.name)}")
         for table in tables:
-            session.script(";\n".join(table_ddl(table, tuple(_shown(session, table)))))
+            is_new = not session.has_table(table.full_name)
+            shown = () if is_new else tuple(_shown(session, table))
+            session.script(";\n".join(table_ddl(table, shown, is_new)))
         for statement in [*indexes, *views]:
             session.run(statement)
         session.run("delete from ops.schema_version")
