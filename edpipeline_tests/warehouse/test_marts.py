@@ -27,7 +27,7 @@ FIRST = date(2026, 9, 1)
 
 @pytest.fixture
 def warehouse(warehouse_url: str) -> Warehouse:
-    return prepared(warehouse_url)
+    return prepared(warehouse_url, with_marts=False)
 
 
 def put(warehouse: Warehouse, table: str, *rows: dict[str, Any]) -> None:
@@ -191,7 +191,7 @@ def test_a_mart_that_fails_leaves_all_of_them_as_they_were(
 def test_two_districts_may_be_filled_for_the_first_time_at_once(
     postgres_database_url: str,
 ) -> None:
-    warehouse = prepared(postgres_database_url)
+    warehouse = prepared(postgres_database_url, with_marts=False)
     districts = [f"d{number}" for number in range(4)]
     for district in districts:
         put(warehouse, "roster.users", {"district_id": district, "sourced_id": "1", "role": "aide"})
@@ -289,7 +289,7 @@ def reader(postgres_url: str) -> Iterator[str]:
 def test_refills_and_new_columns_keep_grants_and_row_level_security(
     postgres_database_url: str, reader: str, tmp_path: Path
 ) -> None:
-    warehouse = prepared(postgres_database_url)
+    warehouse = prepared(postgres_database_url, with_marts=False)
     put(warehouse, "roster.users", {"sourced_id": "1"}, {"district_id": "b", "sourced_id": "1"})
     refill_district(warehouse, write(tmp_path, counted=COUNT), "demo")
     with psycopg.connect(postgres_database_url, autocommit=True) as admin:
