@@ -216,7 +216,7 @@ def _make(session: Session, mart: Mart, needs_index: bool) -> None:
     session.run(
         f"create temp table shape_{mart.name} as select * from ({sql}) computed where false"
     )
-    wanted = _columns(session, f"shape_{mart.name}")
+    wanted = session.columns(f"shape_{mart.name}")
     session.run(f"drop table shape_{mart.name}")
     if list(wanted) != list(mart.columns):
         raise BadConfiguration(
@@ -245,7 +245,7 @@ def _make(session: Session, mart: Mart, needs_index: bool) -> None:
 
 
 def _extend(session: Session, mart: Mart, wanted: Mapping[str, str]) -> None:
-    there = _columns(session, mart.name, SCHEMA)
+    there = session.columns(mart.full_name)
     gone = [name for name in there if name not in wanted]
     turned = [name for name, kind in there.items() if name in wanted and wanted[name] != kind]
     if gone or turned:
@@ -259,17 +259,6 @@ def _extend(session: Session, mart: Mart, wanted: Mapping[str, str]) -> None:
     for name, kind in wanted.items():
         if name not in there:
             session.run(f"alter table {mart.full_name} add column {name} {kind}")
-
-
-def _columns(session: Session, table: str, schema: str = "") -> dict[str, str]:
-    """Type by column, in order; a temporary table has a schema of the database's choice."""
-    rows = session.rows(
-        "select column_name, data_type from information_schema.columns where table_name = $table"
-        " and ($schema = '' or table_schema = $schema) order by ordinal_position",
-        table=table,
-        schema=schema,
-    )
-    return {row[0]: row[1] for row in rows}
 
 
 def _is_postgres(warehouse: Warehouse) -> bool:

@@ -145,7 +145,7 @@ _TYPE_NAMES = {
 def _shown(session: Session, table: Table) -> list[str]:
     """The columns of the table's view, if there is one; raises where they cannot stay as is."""
     current, declared = _current(table), columns_of(table)
-    found = _types(session, table.schema, f"current_{table.name}")
+    found = _types(session, current)
     for name, kind in found.items():
         if name not in declared:
             raise Permanent(
@@ -163,15 +163,10 @@ def _shown(session: Session, table: Table) -> list[str]:
     return list(found)
 
 
-def _types(session: Session, schema: str, relation: str) -> dict[str, str]:
+def _types(session: Session, relation: str) -> dict[str, str]:
     """The declared word for each column's type, in the relation's order."""
-    rows = session.rows(
-        "select column_name, lower(data_type) from information_schema.columns"
-        " where table_schema = $schema and table_name = $relation order by ordinal_position",
-        schema=schema,
-        relation=relation,
-    )
-    return {name: _TYPE_NAMES.get(kind, kind) for name, kind in rows}
+    found = {name: kind.lower() for name, kind in session.columns(relation).items()}
+    return {name: _TYPE_NAMES.get(kind, kind) for name, kind in found.items()}
 
 
 def _is_prepared(session: Session, fingerprint: str) -> bool:
