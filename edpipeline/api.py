@@ -217,8 +217,10 @@ class Lookup(BaseModel):
     name: str = ""
     path: ApiPath
     parameters: Mapping[str, str] = Field(default_factory=dict)
-    fields: Fields
+    fields: Fields = Field(default_factory=dict)
     children: Mapping[str, Child] = Field(default_factory=dict)
+    as_list: bool = False
+    """True where the answer is a list of records: what lands of them is said by the child `""`."""
     withheld: tuple[str, ...] = ()
     """Names that are known and never land, so that nobody is told of them."""
     writes: bool = False

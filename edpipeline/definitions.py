@@ -4,8 +4,9 @@
 
 Sensors notice deliveries and uploads; schedules ask vendors' APIs in their daily windows, poll what
 is not final yet, and watch over uploads that are not ready in time; the marts follow what they read
-by themselves. How the parts are built is in `orchestration`; what is done with a delivery is in
-`pipeline.py`, `uploading.py`, `pulling.py` and `polling`, which the command line calls as well.
+by themselves; people are told of what went wrong. How the parts are built is in `orchestration`;
+what is done with a delivery is in `pipeline.py`, `uploading.py`, `pulling.py`, `polling` and
+`surveying`, which the command line calls as well.
 
 Nothing is read or connected while this module is imported. Dagster calls `defs`, which reads the
 settings and the marts' SQL; districts, landing and warehouse are opened inside runs and ticks.
@@ -14,6 +15,7 @@ settings and the marts' SQL; districts, landing and warehouse are opened inside 
 import dagster as dg
 
 from edpipeline.landing.stability import LookSettings
+from edpipeline.orchestration.alert_sensor import alert_sensor
 from edpipeline.orchestration.assets import source_assets
 from edpipeline.orchestration.marts import mart_assets
 from edpipeline.orchestration.polls import poll_assets, poll_schedule
@@ -32,6 +34,7 @@ from edpipeline.orchestration.uploads import (
 from edpipeline.pipeline import Pipeline
 from edpipeline.settings import Settings, load_settings
 from edpipeline.sources import ALL
+from edpipeline.warehouse.lineage import lineage
 from edpipeline.warehouse.marts import marts
 
 
@@ -57,7 +60,8 @@ def build(settings: Settings, patience: LookSettings | None = None) -> dg.Defini
         *(poll_assets(each, open_pipeline, settings.first_day) for each in polled),
     ]
     ready = ready_job(uploaded)
-    refilled = mart_assets(marts(settings.sql), ALL, open_pipeline)
+    found = marts(settings.sql)
+    refilled = mart_assets(found, ALL, open_pipeline, lineage(found, settings.sql))
     return dg.Definitions(
         assets=[*tables, refilled],
         asset_checks=[ready_check(each, open_pipeline) for each in uploaded],
@@ -70,6 +74,7 @@ def build(settings: Settings, patience: LookSettings | None = None) -> dg.Defini
                 target=dg.AssetSelection.assets(*refilled.keys),
                 default_status=dg.DefaultSensorStatus.RUNNING,
             ),
+            alert_sensor(open_pipeline),
         ],
         schedules=[
             *(

@@ -1,20 +1,31 @@
 """The data dictionary: every table and column, as Markdown, from the declarations.
 
-What is written here nobody keeps up by hand: docs/dictionary.md and docs/codes.md are made by
-`python -m edpipeline.dictionary`, and a test compares them.
+What is written here nobody keeps up by hand: docs/dictionary.md and its pages, docs/codes.md and
+docs/cookbook.md are made by `python -m edpipeline.dictionary`, and a test compares them.
 """
 
+import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from edpipeline.code_list import codes_markdown
+from edpipeline.cookbook import cookbook_markdown
+from edpipeline.markdown import (
+    MADE_BY,
+    anchor,
+    enumerated,
+    first_sentence,
+    grid,
+    link,
+    names,
+    paragraphs,
+)
 from edpipeline.model import Column, Edition, Source, Table
-from edpipeline.validation.codes import CODES, Level
 from edpipeline.warehouse.engine import open_warehouse
 from edpipeline.warehouse.marts import Mart, make_marts, marts
 from edpipeline.warehouse.schema import HISTORY_COLUMNS, prepare
-
-MADE_BY = "<!-- Made by `python -m edpipeline.dictionary`; do not edit. -->"
 
 CLASSES: Mapping[str, str] = {
     "none": "",
@@ -24,21 +35,35 @@ CLASSES: Mapping[str, str] = {
 }
 
 INTRODUCTION = """\
-Five schemas. Ask **marts** first: tables for analysts, recomputed after each load. **roster**
+Six schemas. Ask **marts** first: tables for analysts, recomputed after each load. **roster**
 is what the districts delivered, **assessments** what they uploaded or had pulled, and
-**external_tests** what polls brought, as histories. **ops** tells what came, what was rejected and
-why. Every table begins with `district_id`; keys are unique within a district. The same text stands
-as comments in the warehouse.
+**external_tests** and **score_reports** what polls brought, as histories. **ops** tells what came,
+what was rejected and why, and who asked for score reports. Every table begins with `district_id`;
+keys are unique within a district. The same text stands as comments in the warehouse.
 
 Personal data: **direct** identifies a person by itself (names, numbers, e-mail addresses);
 indirect says something about a person, or identifies one together with other data; **secret** is
 read past and never stored.
 """
 
+MARTS_INTRODUCTION = """\
+Tables for analysts. A district's are computed anew, all of them together, after each load of its
+data; `marts.rpt_sync_health` says how old the latest load of each source is. **Fresh** says of what
+time the rows of a table are. The [cookbook](../cookbook.md) answers questions by them.
+"""
+
+OPS_INTRODUCTION = """\
+What came, what became of it, what was decided, and who asked. These tables grow with each sync.
+"""
+
+DIAGRAM_INTRODUCTION = """\
+An arrow goes from what is read to the mart that reads it; a drum is a schema of histories, or ops.
+"""
+
 HISTORY_INTRODUCTION = """\
-Each table of **roster**, **assessments** and **external_tests** is a history: one row per version
-of a record. The row that holds now has no `valid_to`; `current_<table>` is a view of those rows
-without the ones marked `tobedeleted`. On a day, the rows with
+Each table of **roster**, **assessments**, **external_tests** and **score_reports** is a history:
+one row per version of a record. The row that holds now has no `valid_to`; `current_<table>` is a
+view of those rows without the ones marked `tobedeleted`. On a day, the rows with
 `valid_from <= day and (valid_to is null or valid_to > day)` held.
 
 Every such table also has:
@@ -50,11 +75,17 @@ rejected), optional, delta (required in delta files, blank in bulk files), or no
 Names in brackets after a header are other headers that are read as this one.
 """
 
-RESULTS_INTRODUCTION = """\
+SCORES_INTRODUCTION = """\
 The rows as the vendor writes them. `assessments.{source}_results` is a view of the latest version
 of each in the shape that all sources share, `assessments.results` of all sources together; what
 its columns mean stands at `marts.fct_assessment_result`.
+"""
 
+NO_SCORES_INTRODUCTION = """\
+The rows as they were brought. They hold no scores, so that `assessments.results` has none of them.
+"""
+
+RESULTS_INTRODUCTION = """\
 Headers are those of the newest edition that has the table; where only older ones have the column,
 that of the newest of these, which is named in brackets. Capitals, blanks and punctuation of headers
 do not matter. A column without a header is made of others.
@@ -62,45 +93,107 @@ do not matter. A column without a header is made of others.
 Editions, one of which each file is read as:
 """
 
-LEVELS: Mapping[Level, str] = {
-    "row": "An error rejects the row; a warning keeps it.",
-    "file": "An error refuses the file, and its table stays as it was; a warning keeps it.",
-    "delivery": "An error refuses the whole delivery; a warning keeps it.",
-}
+
+@dataclass(frozen=True)
+class Page:
+    """A page of the dictionary: one schema, or what one source brings into its schema."""
+
+    name: str
+    """The file's name without its ending."""
+    title: str
+    introduction: tuple[str, ...]
+    tables: Mapping[str, str]
+    """What is said of each table, below a heading that is its name."""
+    grains: Mapping[str, str]
+
+    @property
+    def text(self) -> str:
+        """What stands below the title."""
+        listed = [f"- {link(self.name, table)}: {self.grains[table]}" for table in self.tables]
+        return paragraphs(*self.introduction, "\n".join(listed), *self.tables.values())
+
+
+def dictionary_pages(sources: Sequence[Source], sql_folder: Path) -> dict[str, str]:
+    """Every page as Markdown, by its place beside docs: the table of contents, and one page for
+    the marts, for each source and for ops."""
+    pages = _pages(sources, sql_folder)
+    contents = paragraphs("# Data dictionary", MADE_BY, _contents(pages, marts(sql_folder)))
+    up = "[Data dictionary](../dictionary.md)"
+    return {"dictionary.md": contents.replace("](", "](dictionary/")} | {
+        f"dictionary/{page.name}.md": paragraphs(f"# {page.title}", MADE_BY, up, page.text)
+        for page in pages
+    }
 
 
 def dictionary_markdown(sources: Sequence[Source], sql_folder: Path) -> str:
-    """Every table of the warehouse, its grain and key, and every column with type and meaning."""
+    """All of it as one page of Markdown: every table of the warehouse, its grain and key, and
+    every column with type and meaning."""
+    pages = _pages(sources, sql_folder)
+    parts = ["# Data dictionary", MADE_BY, _contents(pages, marts(sql_folder))]
+    for page in pages:
+        parts += [f"## {page.title}", page.text]
+    return re.sub(r"\]\([a-z_]+\.md#", "](#", paragraphs(*parts))
+
+
+def _pages(sources: Sequence[Source], sql_folder: Path) -> list[Page]:
     found = marts(sql_folder)
     ops, types = _described(sources, found, sql_folder)
-    parts = ["# Data dictionary", MADE_BY, INTRODUCTION, "## marts"]
-    parts += [_mart(mart, types) for mart in found]
-    parts += ["## Histories", HISTORY_INTRODUCTION, _history()]
-    for source in sources:
-        parts.append(f"## {source.schema}: {source.title}")
-        parts += _uploaded(source) if source.holds_results else _rostered(source)
-    parts.append("## ops")
-    parts += [_ops_table(name, grain, columns) for name, grain, columns in ops]
-    return "\n\n".join(part.strip() for part in parts) + "\n"
-
-
-def codes_markdown() -> str:
-    """Every code that a report can show, by what it is about."""
-    parts = [
-        "# Codes",
-        MADE_BY,
-        "Every finding of a sync report bears one of these codes. They are stable: a code is never"
-        " given another meaning, so districts may filter on them.",
+    return [
+        Page(
+            "marts",
+            "marts",
+            (MARTS_INTRODUCTION,),
+            {mart.full_name: _mart(mart, types) for mart in found},
+            {mart.full_name: first_sentence(mart.grain) for mart in found},
+        ),
+        *(_page(source) for source in sources),
+        Page(
+            "ops",
+            "ops",
+            (OPS_INTRODUCTION,),
+            {name: _ops_table(name, grain, columns) for name, grain, columns in ops},
+            {name: first_sentence(grain) for name, grain, _ in ops},
+        ),
     ]
-    for level, text in LEVELS.items():
-        known = sorted(
-            (code for code in CODES.values() if code.level == level),
-            key=lambda code: (code.severity, code.name),
-        )
-        rows = ((f"`{c.name}`", c.severity, c.meaning, c.remedy) for c in known)
-        table = _grid(("code", "severity", "what was found", "what to do"), rows)
-        parts += [f"## About a {level}", text, table]
-    return "\n\n".join(parts) + "\n"
+
+
+def _page(source: Source) -> Page:
+    introduction, told = _uploaded(source) if source.holds_results else _rostered(source)
+    return Page(
+        source.name,
+        f"{source.schema}: {source.title}",
+        introduction,
+        {table.full_name: text for table, text in zip(source.tables, told, strict=True)},
+        {table.full_name: _of_versions(table) for table in source.tables},
+    )
+
+
+def _contents(pages: Sequence[Page], found: Sequence[Mart]) -> str:
+    """What there is and where it stands, which mart reads which, and what a history is."""
+    parts = [INTRODUCTION, "## Tables"]
+    for page in pages:
+        linked = ", ".join(link(page.name, table) for table in page.tables)
+        parts.append(f"**[{page.title}]({page.name}.md#{anchor(page.title)})**: {linked}")
+    parts += ["## How the marts are made", DIAGRAM_INTRODUCTION, _diagram(found)]
+    return paragraphs(*parts, "## Histories", HISTORY_INTRODUCTION, _history())
+
+
+def _diagram(found: Sequence[Mart]) -> str:
+    """A Mermaid diagram of which mart reads which; of other schemas only their name."""
+    outside = sorted({_node(table) for mart in found for table in mart.depends_on})
+    schemas = [name for name in outside if name not in {mart.name for mart in found}]
+    lines = ["```mermaid", "flowchart LR", *(f"    {name}[({name})]" for name in schemas)]
+    lines += [
+        f"    {reads} --> {mart.name}"
+        for mart in found
+        for reads in sorted({_node(table) for table in mart.depends_on})
+    ]
+    return "\n".join([*lines, "```"])
+
+
+def _node(table: str) -> str:
+    schema, _, name = table.partition(".")
+    return name if schema == "marts" else schema
 
 
 def _mart(mart: Mart, types: Mapping[str, Mapping[str, str]]) -> str:
@@ -110,39 +203,46 @@ def _mart(mart: Mart, types: Mapping[str, Mapping[str, str]]) -> str:
         for name, text in mart.columns.items()
     )
     reads = ", ".join(f"`{name}`" for name in mart.depends_on)
-    parts = [
+    return paragraphs(
         f"### {mart.full_name}",
         mart.grain,
-        f"Key: {_names(mart.key)}. Computed from {reads}.",
-        _grid(("column", "type", "personal", "meaning"), rows),
+        f"Key: {names(mart.key)}. Computed from {reads}.",
+        mart.fresh and f"Fresh: {mart.fresh}",
+        mart.caveats and f"Caveats: {mart.caveats}",
+        grid(("column", "type", "personal", "meaning"), rows),
         mart.notes,
-    ]
-    return "\n\n".join(part for part in parts if part)
+    ).strip()
 
 
 def _history() -> str:
     rows = ((f"`{name}`", kind, text) for name, (kind, text) in HISTORY_COLUMNS.items())
-    return _grid(("column", "type", "meaning"), rows)
+    return grid(("column", "type", "meaning"), rows)
 
 
-def _rostered(source: Source) -> list[str]:
-    return [ROSTER_INTRODUCTION, *(_table(table, source.editions) for table in source.tables)]
+_Told = tuple[tuple[str, ...], list[str]]
+"""What is said before the tables, and of each."""
 
 
-def _uploaded(source: Source) -> list[str]:
+def _rostered(source: Source) -> _Told:
+    return (ROSTER_INTRODUCTION,), [_table(table, source.editions) for table in source.tables]
+
+
+def _uploaded(source: Source) -> _Told:
     listed = (
-        (f"`{edition.name}`", edition.label, _names(edition.headers)) for edition in source.editions
+        (f"`{edition.name}`", edition.label, names(edition.headers)) for edition in source.editions
     )
-    return [
-        RESULTS_INTRODUCTION.format(source=source.name),
-        _grid(("edition", "file", "tables"), listed),
-        *(_results_table(table, source.editions) for table in source.tables),
-    ]
+    about = SCORES_INTRODUCTION if source.has_scores else NO_SCORES_INTRODUCTION
+    introduction = (
+        about.format(source=source.name),
+        RESULTS_INTRODUCTION,
+        grid(("edition", "file", "tables"), listed),
+    )
+    return introduction, [_results_table(table, source.editions) for table in source.tables]
 
 
 def _results_table(table: Table, editions: Sequence[Edition]) -> str:
     kept = [edition for edition in editions if table.name in edition.headers]
-    found = ", else ".join(f"({_names(columns)})" for columns in table.built_keys)
+    found = ", else ".join(f"({names(columns)})" for columns in table.built_keys)
     rows = (
         (
             f"`{column.name}`",
@@ -156,7 +256,7 @@ def _results_table(table: Table, editions: Sequence[Edition]) -> str:
     parts = [
         *_about(table),
         f"`{table.key}` is built from the first of these whose columns are all filled: {found}.",
-        _grid(("column", "type", "header", "personal", "meaning"), rows),
+        grid(("column", "type", "header", "personal", "meaning"), rows),
     ]
     return "\n\n".join(parts)
 
@@ -175,9 +275,13 @@ def _headers(column: Column, table: Table, editions: Sequence[Edition]) -> str:
 def _about(table: Table) -> list[str]:
     return [
         f"### {table.full_name}",
-        f"{table.grain[0].upper()}{table.grain[1:]}, and version. File: `{table.file}`."
+        f"{_of_versions(table)} File: `{table.file}`."
         f" Key: `district_id`, `{table.key}`, `valid_from`.",
     ]
+
+
+def _of_versions(table: Table) -> str:
+    return f"{table.grain[0].upper()}{table.grain[1:]}, and version."
 
 
 def _table(table: Table, editions: Sequence[Edition]) -> str:
@@ -185,10 +289,10 @@ def _table(table: Table, editions: Sequence[Edition]) -> str:
     if table.derived_key:
         parts.append(
             f"Where an edition has no `{table.column(table.key).header}`, it is built from"
-            f" {_names(table.derived_key)}, joined by `:`."
+            f" {names(table.derived_key)}, joined by `:`."
         )
     head = ("column", "type", "header", *(e.title for e in editions), "personal", "meaning")
-    parts.append(_grid(head, (_column(column, table, editions) for column in table.columns)))
+    parts.append(grid(head, (_column(column, table, editions) for column in table.columns)))
     return "\n\n".join(parts)
 
 
@@ -215,7 +319,7 @@ def _values(column: Column, table: Table, editions: Sequence[Edition]) -> list[s
         if rule is not None and rule.values:
             found.setdefault(rule.values, []).append(edition.title)
     said = [
-        f"Allowed{'' if len(found) == 1 else f' in {_and(titles)}'}: {', '.join(values)}."
+        f"Allowed{'' if len(found) == 1 else f' in {enumerated(titles)}'}: {', '.join(values)}."
         for values, titles in found.items()
     ]
     if column.extensible:
@@ -232,7 +336,7 @@ def _target(column: Column) -> list[str]:
 
 def _ops_table(name: str, grain: str, columns: Iterable[tuple[str, str, str]]) -> str:
     rows = ((f"`{column}`", kind, text) for column, kind, text in columns)
-    return "\n\n".join([f"### {name}", grain, _grid(("column", "type", "meaning"), rows)])
+    return "\n\n".join([f"### {name}", grain, grid(("column", "type", "meaning"), rows)])
 
 
 _OpsTable = tuple[str, str, list[tuple[str, str, str]]]
@@ -265,25 +369,16 @@ def _described(
     return [(f"ops.{name}", text, of_ops[f"ops.{name}"]) for name, text in tables], types
 
 
-def _grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    body = [[cell.replace("|", "\\|") for cell in row] for row in rows]
-    lines = [head, ["---"] * len(head), *body]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _names(names: Iterable[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names)
-
-
-def _and(words: Sequence[str]) -> str:
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
-
-
 def write_docs(folder: Path, sources: Sequence[Source], sql_folder: Path) -> None:
-    """Write dictionary.md and codes.md."""
-    folder.mkdir(exist_ok=True)
-    (folder / "dictionary.md").write_text(dictionary_markdown(sources, sql_folder), "utf-8")
-    (folder / "codes.md").write_text(codes_markdown(), "utf-8")
+    """Write the dictionary's pages, codes.md and cookbook.md; pages of old are removed."""
+    written = dictionary_pages(sources, sql_folder)
+    written |= {"codes.md": codes_markdown(), "cookbook.md": cookbook_markdown(sql_folder)}
+    (folder / "dictionary").mkdir(parents=True, exist_ok=True)
+    for name, text in written.items():
+        (folder / name).write_text(text, "utf-8")
+    for path in (folder / "dictionary").glob("*.md"):
+        if f"dictionary/{path.name}" not in written:
+            path.unlink()
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from edpipeline.uses import (
     PullUse,
     RosterUse,
     ScantronUse,
+    ScoreReportsUse,
     SftpUse,
     StarUse,
     TimeZone,
@@ -59,6 +60,7 @@ class District(BaseModel):
     scantron: ScantronUse | None = None
     star: StarUse | None = None
     powerpath: PowerPathUse | None = None
+    score_reports: ScoreReportsUse | None = None
 
     def daily_use(self, source: str) -> DailyUse | None:
         """How the district uses a source that is synced once a day, where it does."""
@@ -168,10 +170,20 @@ def poll_use(district: District, source: str) -> PowerPathUse:
     return found
 
 
+def score_reports_use(district: District) -> ScoreReportsUse:
+    """How the district asks for score reports; raises BadConfiguration where it does not."""
+    if district.score_reports is None:
+        raise BadConfiguration(
+            f"district {district.id} has no `score_reports:` in the districts file; add it to ask"
+            " for the catalogue of its score reports"
+        )
+    return district.score_reports
+
+
 def is_polled(district: District, source: str) -> bool:
-    """Whether the district's tests of that source are polled, and not switched off."""
+    """Whether the district has a vendor asked for that source, one thing at a time."""
     found = getattr(district, source, None)
-    return isinstance(found, PowerPathUse) and found.enabled
+    return isinstance(found, PowerPathUse | ScoreReportsUse) and found.enabled
 
 
 def takes_files(district: District, source: Source) -> bool:
@@ -197,7 +209,7 @@ def result_options(district: District, source: Source) -> LoadOptions:
             match_column=_column_of(source, use.chosen_header),
         )
     if isinstance(source.arrives, ApiPoll):
-        polled = district.powerpath or source.arrives
+        polled = getattr(district, source.name) or source.arrives
         return LoadOptions(first_sync_needs_approval=False, match_on=polled.match_on)
     upload = upload_use(district, source.name)
     return LoadOptions(

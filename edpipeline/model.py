@@ -83,6 +83,8 @@ class Column:
     """True where OneRoster 1.2 also takes tokens that begin with `ext:`."""
     compared: bool = True
     """False for stamps that change without the record changing: no history row is made of them."""
+    latest: bool = False
+    """True for a stamp of which the version that holds has what the latest delivery said."""
     formats: tuple[str, ...] = ()
     """Ways in which dates and times are written (strptime), in the order in which they are tried;
     ISO 8601 where there is none."""
@@ -250,10 +252,13 @@ class ApiPull:
 
 @dataclass(frozen=True)
 class ApiPoll:
-    """An API that is asked about single things, again and again, until each of them is final."""
+    """An API that is asked about single things: again and again until each of them is final; or,
+    where there is a window, once a day within it."""
 
     match_on: MatchField = "sourced_id"
     """The field of the roster to match on, where nobody chose."""
+    window: Window | None = None
+    """The window of districts that choose none."""
     told: str = "poll.json"
     """File of a poll that says how it went."""
     patterns: tuple[str, ...] = ("*.jsonl",)
@@ -321,6 +326,8 @@ class Source:
     plan: Planner
     ignored_headers: tuple[str, ...] = field(default=())
     """Headers that exporters add and that everybody leaves out."""
+    has_scores: bool = True
+    """Of a source of results: whether `sql/results` says what its rows are as results of tests."""
 
     @property
     def holds_results(self) -> bool:
@@ -339,8 +346,13 @@ class Source:
 
     @property
     def is_polled(self) -> bool:
-        """True where there is an API that is asked about single things until they are final."""
+        """True where there is an API that is asked about single things."""
         return isinstance(self.arrives, ApiPoll)
+
+    @property
+    def is_surveyed(self) -> bool:
+        """True where that API is asked about everybody, once a day within a window."""
+        return isinstance(self.arrives, ApiPoll) and self.arrives.window is not None
 
     def table(self, name: str) -> Table:
         """The table of that name; KeyError when there is none."""

@@ -16,10 +16,8 @@ from edpipeline import sources, windows
 from edpipeline.districts import (
     District,
     Districts,
-    is_pulled,
     load_districts,
     load_options,
-    pull_use,
     result_options,
     roster_use,
     sftp_account,
@@ -124,13 +122,13 @@ class Pipeline:
 
     def delivery_day(self, district_id: str, at: datetime, source: str = ROSTER) -> date:
         """The delivery day of what arrives at an instant: by the district's window for the source,
-        of uploads by its clock."""
-        district, of = self.district(district_id), sources.source(source)
-        if is_pulled(district, source):
-            return windows.delivery_day(pull_use(district, source).window, at)
-        if of.holds_results:
-            return at.astimezone(ZoneInfo(district.time_zone)).date()
-        return windows.delivery_day(roster_use(district).window, at)
+        of what has none by its clock."""
+        district = self.district(district_id)
+        if not sources.source(source).holds_results:
+            return windows.delivery_day(roster_use(district).window, at)
+        if (use := district.daily_use(source)) is not None:
+            return windows.delivery_day(use.window, at)
+        return at.astimezone(ZoneInfo(district.time_zone)).date()
 
     def options(self, district_id: str, source: str, day: date) -> LoadOptions:
         """What holds for a district's deliveries of a source on a day."""

@@ -221,7 +221,7 @@ def locked_accounts(pipeline: Pipeline, source: Source) -> frozenset[str]:
 
 
 def why_missed(pipeline: Pipeline, district_id: str, source: Source, day: date) -> str:
-    """Why nothing was pulled in the window of a day, and what to do."""
+    """Why nothing was asked for in the window of a day, and what to do."""
     is_locked = district_id in locked_accounts(pipeline, source)
     with pipeline.warehouse.transaction() as session:
         found = session.rows(
@@ -237,7 +237,7 @@ def why_missed(pipeline: Pipeline, district_id: str, source: Source, day: date) 
     if found and found[0][0] == "locked":
         why = f"The account is locked, and was not tried again: {found[0][1]}."
     again = f"run `edpipeline sync --district {district_id} --source {source.name}`"
-    return f"{why} To pull now, {again}."
+    return f"{why} To ask now, {again}."
 
 
 def client_of(source: Source, use: PullUse) -> Client:

@@ -29,6 +29,8 @@ from edpipeline.errors import BadConfiguration
 PREFIX = "EDPIPELINE_"
 PACKAGE = Path(__file__).parent
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+SCHEMA = re.compile(r"[A-Za-z][A-Za-z0-9]*://.")
+NEEDED_TO_SEND = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 Folder = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
 
@@ -62,6 +64,9 @@ class Settings(BaseSettings):
     """What DuckDB may use; it spills to disk beyond."""
     lock_seconds: float = Field(default=60.0, ge=0)
     """How long a load waits for another one before it gives up and is tried again."""
+    alerts: SecretStr = SecretStr("")
+    """Whom to tell of trouble: URLs as `docs/alerts.md` explains them, with spaces or lines between
+    them; a secret, because they hold passwords and tokens. Nobody is told where it is empty."""
 
     @model_validator(mode="before")
     @classmethod
@@ -85,6 +90,13 @@ class Settings(BaseSettings):
                 "write duckdb:///absolute/path or postgresql://user:password@host/database"
             )
         return url
+
+    @field_validator("alerts")
+    @classmethod
+    def _are_urls(cls, urls: SecretStr) -> SecretStr:
+        if not all(SCHEMA.match(each) for each in urls.get_secret_value().split()):
+            raise ValueError("write URLs such as mailtos://user:password@host?to=ops@example.org")
+        return urls
 
     @field_validator("landing", "inbox", "published")
     @classmethod
@@ -120,6 +132,16 @@ def secret(name: str) -> SecretStr:
             " edpipeline (the districts file names it, and never holds the secret itself)"
         )
     return SecretStr(value)
+
+
+def environment_to_send_in() -> dict[str, str]:
+    """What a child process that tells people gets of the environment: what Python and TLS need.
+
+    No secret, no setting of the library that sends, and no proxy or `.netrc`, which would lead
+    messages and passwords elsewhere than the URL says.
+    """
+    found = {name: os.environ[name] for name in NEEDED_TO_SEND if name in os.environ}
+    return found | {"NO_PROXY": "*", "no_proxy": "*", "NETRC": os.devnull}
 
 
 @contextmanager

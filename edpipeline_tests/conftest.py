@@ -39,6 +39,7 @@ LONGEST = {
     for position, name in enumerate(
         (
             "test_evening.py",
+            "test_same_answers.py",
             "test_pulling.py",
             "test_bad_days.py",
             "test_laws.py",

@@ -31,9 +31,14 @@ COMMANDS = [
     "match-schools",
     "approve",
     "rebuild",
+    "erase",
+    "score-report",
+    "grant",
+    "revoke",
     "history",
     "report",
     "dictionary",
+    "alerts",
     "sandbox",
 ]
 PERSONAL = re.compile(r"Family[ST]\d|Given[ST]\d|S\d{3}\b|s\d{3}\.login|E-C\d")

@@ -1,14 +1,17 @@
 """The written dictionary is what the declarations say, whole, and with a meaning for everything."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from edpipeline.dictionary import codes_markdown, dictionary_markdown, write_docs
+from edpipeline.code_list import codes_markdown
+from edpipeline.dictionary import dictionary_markdown, dictionary_pages, write_docs
+from edpipeline.markdown import anchor
 from edpipeline.model import Source
 from edpipeline.sources import ALL
 from edpipeline.validation.codes import CODES
-from edpipeline.warehouse.marts import marts
+from edpipeline.warehouse.marts import Mart, marts
 
 ROOT = Path(__file__).parents[1]
 SQL = ROOT / "sql"
@@ -23,8 +26,83 @@ def dictionary() -> str:
 
 def test_the_written_documents_are_what_the_declarations_say(tmp_path: Path) -> None:
     write_docs(tmp_path, ALL, SQL)
-    for name in ("dictionary.md", "codes.md"):
-        assert (ROOT / "docs" / name).read_text() == (tmp_path / name).read_text(), REMEDY
+    made = {str(path.relative_to(tmp_path)): path.read_text() for path in tmp_path.rglob("*.md")}
+    assert {"dictionary.md", "codes.md", "cookbook.md", "dictionary/marts.md"} <= set(made)
+    kept = {f"dictionary/{path.name}" for path in (ROOT / "docs" / "dictionary").iterdir()}
+    assert kept == {name for name in made if "/" in name}, REMEDY
+    for name, text in made.items():
+        assert (ROOT / "docs" / name).read_text() == text, REMEDY
+
+
+LINK = re.compile(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)")
+
+
+def _headings(text: str) -> set[str]:
+    return {anchor(line.lstrip("# ")) for line in text.splitlines() if line.startswith("#")}
+
+
+def test_every_link_of_the_made_documents_leads_somewhere() -> None:
+    docs = ROOT / "docs"
+    pages = [docs / "dictionary.md", docs / "cookbook.md", *(docs / "dictionary").glob("*.md")]
+    count = 0
+    for page in pages:
+        for place, heading in LINK.findall(page.read_text()):
+            target = (page.parent / place).resolve() if place else page
+            assert target.exists(), f"{page.name}: {place}"
+            assert not heading or heading in _headings(target.read_text()), f"{place}#{heading}"
+            count += 1
+    assert count > 100
+
+
+def test_the_dictionary_on_one_page_links_within_itself(dictionary: str) -> None:
+    links = re.findall(r"\]\(([^)#]*\.md)?#([^)]+)\)", dictionary)
+    assert len(links) > 60
+    assert {place for place, _ in links} == {""}
+    assert {heading for _, heading in links} <= _headings(dictionary)
+
+
+def test_the_table_of_contents_names_every_table() -> None:
+    index = dictionary_pages(ALL, SQL)["dictionary.md"]
+    tables = [table.full_name for source in ALL for table in source.tables]
+    for name in [*tables, *(mart.full_name for mart in marts(SQL)), "ops.sync_history"]:
+        assert index.count(f"[{name}](") == 1
+
+
+def test_the_diagram_has_an_arrow_for_all_that_a_mart_reads() -> None:
+    index = dictionary_pages(ALL, SQL)["dictionary.md"]
+    drawn = set(re.findall(r"^    (\w+) --> (\w+)$", index, re.MULTILINE))
+    read = {
+        (table.removeprefix("marts.").partition(".")[0], mart.name)
+        for mart in marts(SQL)
+        for table in mart.depends_on
+    }
+    assert drawn == read
+
+
+@pytest.mark.parametrize("mart", marts(SQL), ids=lambda mart: mart.name)
+def test_a_mart_says_how_fresh_it_is_and_what_it_does_not_say(dictionary: str, mart: Mart) -> None:
+    section = "\n".join(_section(dictionary, f"### {mart.full_name}"))
+    assert mart.fresh and f"Fresh: {mart.fresh}" in section
+    assert mart.caveats and f"Caveats: {mart.caveats}" in section
+    for word in ("Fresh:", "Caveats:", "Key:"):
+        assert word not in mart.grain + mart.fresh + mart.caveats
+
+
+COUNTED = re.compile(
+    r"point|percent|share|0 to|1 to|rank|norm|index|number|how many|questions|answers|minutes|weeks"
+    r"|seconds|year|level|score|equivalent|lexile|quantile|measure|polls|attempt|failures|status"
+    r"|place|items|multiplier|growth|theta|scale|reports|deviation|often|unit|grade|error|words",
+    re.IGNORECASE,
+)
+"""What a description of a number says that it counts, or is measured in."""
+
+
+def test_every_number_of_a_source_says_what_it_counts() -> None:
+    for source in ALL:
+        for table in source.tables:
+            for column in table.stored_columns:
+                if column.sql_type in ("double precision", "bigint", "integer"):
+                    assert COUNTED.search(column.description), f"{table.full_name}.{column.name}"
 
 
 def test_every_table_and_column_is_in_the_dictionary(dictionary: str) -> None:

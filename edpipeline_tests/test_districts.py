@@ -12,13 +12,24 @@ from edpipeline.districts import (
     poll_use,
     result_options,
     roster_use,
+    score_reports_use,
     sftp_account,
     upload_use,
 )
 from edpipeline.errors import BadConfiguration, NotFound
 from edpipeline.model import Window
 from edpipeline.settings import provided
-from edpipeline.uses import EditionName, PollPace, PollWaits, PowerPathUse, UploadUse
+from edpipeline.uses import (
+    EditionName,
+    PollPace,
+    PollWaits,
+    PowerPathUse,
+    RefusalLimit,
+    ReportConfiguration,
+    ScoreReportsUse,
+    StudentPace,
+    UploadUse,
+)
 
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJLWAz9n5P0oligs5vGNRRdaD78vS4Cozsj7mlAy7Odo"
 EXAMPLE = Path(__file__).parents[1] / "examples" / "districts.yaml"
@@ -79,7 +90,7 @@ def test_the_example_explains_the_defaults_as_they_are(path: Path) -> None:
     short = load(path, text[:defaults])
     roster = roster_use(whole.all[0]).model_copy(update={"pauses": ()})
     others = {"oneroster": roster, "uploads": {}, "scantron": None, "star": None}
-    others |= {"powerpath": None}
+    others |= {"powerpath": None, "score_reports": None}
     assert whole.all[0].model_copy(update=others) == short.all[0]
 
 
@@ -107,6 +118,19 @@ def test_the_example_explains_every_setting_of_polls_with_its_default() -> None:
     assert use == PowerPathUse(**needed)
     explained = EXAMPLE.read_text("utf-8").split("    powerpath:\n")[1]
     for model in (PowerPathUse, PollWaits, PollPace):
+        for name in model.model_fields:
+            assert f" {name}:" in explained, name
+
+
+def test_the_example_explains_every_setting_of_score_reports_with_its_default() -> None:
+    use = load_districts(EXAMPLE).all[0].score_reports
+    assert use is not None
+    assert use == ScoreReportsUse(configurations=use.configurations)
+    first = use.configurations[0]
+    needed = ("name", "client_key_env", "client_secret_env", "expires_on")
+    assert first == ReportConfiguration(**{name: getattr(first, name) for name in needed})
+    explained = EXAMPLE.read_text("utf-8").split("    score_reports:\n")[1]
+    for model in (ScoreReportsUse, ReportConfiguration, RefusalLimit, StudentPace):
         for name in model.model_fields:
             assert f" {name}:" in explained, name
 
@@ -290,6 +314,85 @@ def test_what_is_wrong_with_polls_is_named_with_what_is_allowed(
 ) -> None:
     text = (GOOD + POLLS).replace(old, new, 1)
     assert text != GOOD + POLLS
+    with pytest.raises(BadConfiguration) as caught:
+        load(path, text)
+    assert f"{path}, line {line}: " in str(caught.value)
+    assert says in str(caught.value)
+    assert "s3cr3t" not in str(caught.value)
+
+
+REPORTS = """\
+    score_reports:
+      enabled: true
+      configurations:
+        - name: District
+          client_key_env: TOMS_KEY
+          client_secret_env: TOMS_SECRET
+          expires_on: 2027-08-31
+        - name: Charter
+          client_key_env: CHARTER_KEY
+          client_secret_env: CHARTER_SECRET
+          expires_on: 2027-01-31
+          schools: ["0101", "0102"]
+      removed: [Old]
+"""
+
+
+def test_a_district_says_which_credentials_are_for_the_score_reports_of_which_school(
+    path: Path,
+) -> None:
+    lincoln, grant = load(path, GOOD + REPORTS).all
+    use = score_reports_use(grant)
+    of = {school: use.configuration_of(school) for school in ("0101", "0103", None)}
+    assert {school: each and each.name for school, each in of.items()} == {
+        "0101": "Charter",
+        "0103": "District",
+        None: "District",
+    }
+    assert use.configurations[1].expires_on == date(2027, 1, 31)
+    assert (use.window.opens, use.window.closes) == (time(1), time(6))
+    assert use.removed == ("Old",)
+    assert (use.refusal_limit.percent, use.pace.students_at_once) == (20, 500)
+    assert is_polled(grant, "score_reports")
+    assert not is_polled(lincoln, "score_reports")
+    with pytest.raises(BadConfiguration, match="has no `score_reports:`"):
+        score_reports_use(lincoln)
+
+
+def test_a_school_of_nobodys_configuration_has_none(path: Path) -> None:
+    text = (GOOD + REPORTS).replace("expires_on: 2027-08-31", "expires_on: 2027-08-31\n" + SCHOOL)
+    use = score_reports_use(load(path, text).get("grant-county"))
+    assert use.configuration_of("0199") is None
+    assert use.configuration_of(None) is None
+
+
+SCHOOL = '          schools: ["0103"]'
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "says"),
+    [
+        ('          schools: ["0101", "0102"]\n', "", 22, "only one configuration may name no"),
+        ('["0101", "0102"]', '["0101", "0101"]', 22, "two configurations are for school 0101"),
+        ("name: Charter", "name: District", 22, "two configurations have the name District"),
+        ("removed: [Old]", "removed: [Charter]", 22, "configuration Charter is in `removed`"),
+        ("          expires_on: 2027-08-31\n", "", 25, "expires_on: must be given"),
+        ("expires_on: 2027-08-31", "expires_on: next year", 28, "date"),
+        ("client_key_env: TOMS_KEY", "client_key: s3cr3t", 26, "client_key_env"),
+        ("TOMS_SECRET", "s3cr3t-value!", 27, "not the secret itself"),
+        ("name: Charter", 'name: ""', 29, "name"),
+        ('["0101", "0102"]', "0101", 33, "write a list"),
+        ("removed: [Old]", "deleted: [Old]", 34, "removed"),
+        ("removed: [Old]", "again_minutes: 0", 34, "greater than 0"),
+        ("removed: [Old]", "pace: {at_once: 33}", 34, "less than or equal to 32"),
+        ("removed: [Old]", "refusal_limit: {percent: 101}", 34, "less than or equal to 100"),
+    ],
+)
+def test_what_is_wrong_with_score_reports_is_named_with_what_is_allowed(
+    path: Path, old: str, new: str, line: int, says: str
+) -> None:
+    text = GOOD + REPORTS.replace(old, new, 1)
+    assert text != GOOD + REPORTS
     with pytest.raises(BadConfiguration) as caught:
         load(path, text)
     assert f"{path}, line {line}: " in str(caught.value)

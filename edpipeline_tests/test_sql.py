@@ -9,8 +9,9 @@ import psycopg
 import pytest
 from polars.testing import assert_frame_equal
 
+from edpipeline.model import Source
 from edpipeline.sandbox.roster import ONEROSTER_1_2, POWERSCHOOL
-from edpipeline.sources import source
+from edpipeline.sources import ALL, source
 from edpipeline.warehouse.claims import Claim, broken_claims, claims, contradictions
 from edpipeline.warehouse.engine import Session, Warehouse
 from edpipeline.warehouse.marts import Mart, marts, refill_district
@@ -20,6 +21,7 @@ from edpipeline_tests.warehouse.loaded import (
     SQL,
     load_nights,
     load_poll,
+    load_score_reports,
     match_schools,
     prepared,
     upload_results,
@@ -50,11 +52,12 @@ def both(
         )
         found = []
         for position, url in enumerate(urls):
-            warehouse = prepared(url)
+            warehouse = prepared(url, with_marts=True)
             (folder / str(position)).mkdir()
             load_nights(warehouse, folder / str(position), dialect=DIALECTS[request.param])
             upload_results(warehouse, folder / str(position), SAMPLES.get(request.param, FEW))
             load_poll(warehouse, folder / str(position))
+            load_score_reports(warehouse, folder / str(position))
             match_schools(warehouse, "demo")
             refill_district(warehouse, SQL, "demo")
             found.append(warehouse)
@@ -275,6 +278,41 @@ DOCTORED = {
         " cast(valid_from + interval '1 day' as date) from external_tests.results"
         " where lesson_id = (select min(lesson_id) from external_tests.results)"
     ),
+    "fct_score_report__has_one_row_per_key": COPY_ROW.format("fct_score_report", "ssid"),
+    "fct_score_report__has_every_report": (
+        "delete from marts.fct_score_report where content_area is not null"
+    ),
+    "fct_score_report__is_of_who_has_the_ssid": (
+        "update marts.fct_score_report set student_id = 'another' where student_id ="
+        " (select min(student_id) from marts.fct_score_report)"
+    ),
+    "rpt_score_report_coverage__has_one_row_per_key": COPY_ROW.format(
+        "rpt_score_report_coverage", "school_id"
+    ),
+    "rpt_score_report_coverage__has_every_school_and_kind": (
+        "delete from marts.rpt_score_report_coverage where students_with_report = 0"
+    ),
+    "rpt_score_report_coverage__has_sane_counts": (
+        "update marts.rpt_score_report_coverage set share_of_answered = null"
+    ),
+    "rpt_score_report_open__has_one_row_per_key": COPY_ROW.format(
+        "rpt_score_report_open", "student_id"
+    ),
+    "rpt_score_report_open__lists_every_student_without_an_answer": (
+        "delete from marts.rpt_score_report_open where outcome = 'never_asked'"
+    ),
+    "score_reports__hold_one_version_at_a_time": (
+        "insert into score_reports.catalog (district_id, result_id, valid_from, valid_to)"
+        " select district_id, result_id, cast(valid_from - interval '1 day' as date),"
+        " cast(valid_from + interval '1 day' as date) from score_reports.catalog"
+        " where ssid = (select min(ssid) from score_reports.catalog)"
+    ),
+    "fct_score_report__comes_of_a_request": (
+        "delete from score_reports.requests where outcome = 'ok'"
+    ),
+    "requests__say_what_was_asked": (
+        "update score_reports.requests set answered_at = null where outcome = 'ok'"
+    ),
     "rpt_sync_health__has_every_source": (
         "update marts.rpt_sync_health set last_delivery_day = date '2020-01-01'"
     ),
@@ -332,6 +370,12 @@ def test_a_claim_returns_the_district_first(both: tuple[Warehouse, Warehouse]) -
 
     with both[0].transaction() as session:
         assert {columns(session, claim)[0] for claim in CLAIMS.values()} == {"district_id"}
+
+
+@pytest.mark.parametrize("each", ALL, ids=lambda each: each.name)
+def test_a_source_with_scores_and_no_other_says_what_they_are(each: Source) -> None:
+    has_file = (SQL / "results" / f"{each.name}.sql").exists()
+    assert has_file == (each.holds_results and each.has_scores)
 
 
 def test_the_folder_holds_only_what_is_described() -> None:

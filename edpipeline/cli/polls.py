@@ -1,31 +1,38 @@
-"""What the commands do with tests that are polled at a vendor's API."""
+"""What the commands do with what is polled at an API: external tests, and score reports."""
 
 from datetime import UTC, date, datetime
 
-from edpipeline import polling
 from edpipeline.cli import terminal
 from edpipeline.cli.application import ACT, user_name
 from edpipeline.cli.pulls import loaded_again
-from edpipeline.districts import District, poll_use
+from edpipeline.districts import District, poll_use, score_reports_use
 from edpipeline.errors import EdpipelineError
 from edpipeline.landing.drop import Delivery
 from edpipeline.loading.load import Progress
 from edpipeline.loading.report import SyncReport, summed
 from edpipeline.model import Source
 from edpipeline.pipeline import Pipeline
+from edpipeline.pollers import Polled, poller
 from edpipeline.polling import Poll
-from edpipeline.uses import PowerPathUse
+from edpipeline.surveying import Survey
+from edpipeline.uses import DailyUse, PowerPathUse, ScoreReportsUse
 
 
 def poll_one(pipeline: Pipeline, district: District, source: Source, day: date | None) -> int:
     """One district's poll, or what has landed of a day loaded again; the exit code."""
-    use = poll_use(district, source.name)
+    use = _use(district, source)
+    if isinstance(use, DailyUse):
+        target = day or pipeline.delivery_day(district.id, datetime.now(UTC), source.name)
+        if use.is_paused(target, "sync"):
+            terminal.say(f"{district.id}: the districts file pauses {target}; nothing was done.")
+            return 0
     lines: list[str] = []
     problems: tuple[str, ...] = ()
     with terminal.working(f"polling {source.name} of {district.id}") as progress:
         if day is None:
             poll = _poll(pipeline, district.id, source, progress)
-            reports, lines, problems = list(poll.reports), told(poll, source, use), poll.problems
+            reports, problems = list(poll.reports), poll.problems
+            lines = told(poll, source, use)
         else:
             reports = loaded_again(pipeline, district, source, day, progress)
             if any(report.applied for report in reports):
@@ -39,7 +46,12 @@ def poll_one(pipeline: Pipeline, district: District, source: Source, day: date |
     return 0 if all(report.is_usable for report in reports) else ACT
 
 
-def _poll(pipeline: Pipeline, district_id: str, source: Source, progress: Progress) -> Poll:
+def _use(district: District, source: Source) -> PowerPathUse | ScoreReportsUse:
+    """How the district polls the source; raises BadConfiguration where it does not."""
+    return score_reports_use(district) if source.is_surveyed else poll_use(district, source.name)
+
+
+def _poll(pipeline: Pipeline, district_id: str, source: Source, progress: Progress) -> Polled:
     """Poll now. What was loaded before a failure reaches the tables for analysts as well."""
     applied: list[str] = []
 
@@ -48,7 +60,8 @@ def _poll(pipeline: Pipeline, district_id: str, source: Source, progress: Progre
 
     now, by = datetime.now(UTC), user_name()
     try:
-        return polling.poll_and_load(pipeline, district_id, source, now, by, progress, loaded)
+        ask = poller(source).poll_and_load
+        return ask(pipeline, district_id, source, now, by, progress, loaded)
     except EdpipelineError as error:
         if applied:
             terminal.say(f"{district_id}: {len(applied)} parts were loaded before it failed.")
@@ -58,8 +71,48 @@ def _poll(pipeline: Pipeline, district_id: str, source: Source, progress: Progre
             pipeline.refill(district_id, progress)
 
 
-def told(poll: Poll, source: Source, use: PowerPathUse) -> list[str]:
+def told(poll: Polled, source: Source, use: PowerPathUse | ScoreReportsUse) -> list[str]:
     """What a poll came to, in sentences."""
+    if isinstance(poll, Survey):
+        return _of_survey(poll)
+    if isinstance(poll, Poll) and isinstance(use, PowerPathUse):
+        return _of_tests(poll, source, use)
+    return []
+
+
+def _of_survey(survey: Survey) -> list[str]:
+    lines = [
+        f"{_count(survey.students, 'student')} in the roster, {survey.due:,} due; asked about"
+        f" {survey.asked:,}, who have {_count(survey.listed, 'report')}: {survey.new:,} new,"
+        f" {survey.no_longer_listed:,} no longer listed."
+    ]
+    unanswered = survey.server_error + survey.rate_limited
+    others = {
+        "have no report": survey.empty,
+        "are not this district's for the service (403), and are asked about again every day": (
+            survey.forbidden
+        ),
+        "are unknown to the service (404): see their SSID in the roster": survey.not_found,
+        "were refused as a wrong question (400): see the endpoints": survey.bad_request,
+        "had no answer, and are asked about again in the window": unanswered,
+        "had an answer that is not understood": survey.schema_drift,
+        "have no SSID in the roster, and are not asked about": survey.skipped_no_ssid,
+        "have an SSID that is not of 10 digits, and are not asked about": survey.skipped_bad_ssid,
+        "are of a school without a configuration, and are not asked about": (
+            survey.skipped_no_configuration
+        ),
+    }
+    lines += [f"{_count(count, 'student')}: {what}." for what, count in others.items() if count]
+    if survey.new_codes:
+        lines.append(f"{_count(survey.new_codes, 'code')} of types or languages that are new here.")
+    return lines
+
+
+def _count(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
+def _of_tests(poll: Poll, source: Source, use: PowerPathUse) -> list[str]:
     lines = [
         f"{_tests(poll.pairs)} open, {poll.due:,} of them were due; asked about {poll.polled:,},"
         f" of which {poll.became_final:,} became final."

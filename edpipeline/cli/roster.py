@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from edpipeline import polling, pulling, sources
+from edpipeline import pulling, sources
 from edpipeline.approval import approve as record_approval
 from edpipeline.approval import find_waiting
 from edpipeline.cli import terminal
@@ -33,6 +33,7 @@ from edpipeline.loading.options import LoadOptions
 from edpipeline.loading.report import SyncReport, escaped
 from edpipeline.model import ID_FIELDS, ApiPull, Inbox, Source
 from edpipeline.pipeline import ROSTER, Pipeline
+from edpipeline.pollers import POLLERS
 from edpipeline.preview import ANYBODY, delivered_files, preview_delivery
 
 SECONDS_BETWEEN_LOOKS = 10
@@ -60,11 +61,13 @@ def check(district: OneDistrict = None) -> None:
     """
     pipeline = open_pipeline()
     wrong = 0
-    for each in chosen(pipeline, district):
+    # Also districts that sync nothing: a source that vanished from the file is told by its checks.
+    for each in _all_or(pipeline, district) or chosen(pipeline, district):
         with terminal.working(f"checking {each.id}") as progress:
             results = pipeline.check(each.id, progress)
             results += pulling.check_accounts(pipeline, each.id, progress)
-            results += polling.check_accounts(pipeline, each.id, progress)
+            for polls in POLLERS.values():
+                results += polls.check_accounts(pipeline, each.id, progress)
         terminal.show_checks(each.id, results)
         wrong += sum(not result.ok for result in results)
     if wrong:
@@ -153,7 +156,10 @@ def sync(
     source: Annotated[
         str,
         typer.Option(
-            "--source", "-s", metavar="NAME", help="oneroster, scantron, star or powerpath."
+            "--source",
+            "-s",
+            metavar="NAME",
+            help="oneroster, scantron, star, powerpath or score_reports.",
         ),
     ] = ROSTER,
     day: Day = None,
@@ -168,7 +174,7 @@ def sync(
 
     Looks into the district's SFTP folder, waits up to 90 seconds until a set that may still be
     written stays as it is, and loads it as the delivery of today. With --source, asks the vendor's
-    API for what is new, or about every test that is due, at any time of the day.
+    API for what is new, or about every test or student that is due, at any time of the day.
 
     With --day, loads again what has landed for that day; with --from, what is in that folder is
     the delivery.

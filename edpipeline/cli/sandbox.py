@@ -33,12 +33,13 @@ Folder = Annotated[
 ]
 HERE = Path(".edpipeline/sandbox")
 PULLED = tuple(source for source in sources.ALL if source.is_pulled)
-POLLED = tuple(source for source in sources.ALL if source.is_polled)
+POLLED = tuple(source for source in sources.ALL if source.is_polled and not source.is_surveyed)
+SURVEYED = tuple(source for source in sources.ALL if source.is_surveyed)
 
 
 @app.command()
 def demo(folder: Folder = HERE) -> None:
-    """Live through two evenings of roster, an upload, and pulls and polls from three vendors.
+    """Live through two evenings of roster, an upload, and pulls and polls from four vendors.
 
     Starts anew each time: what an earlier demo left in the sandbox's folder is removed.
     """
@@ -47,9 +48,13 @@ def demo(folder: Folder = HERE) -> None:
         account = f"{evening.DISTRICT}@{sandbox.server.host}:{sandbox.server.port}"
         terminal.say(f"An SFTP server with a pinned host key runs for {account}.")
         vendors = f"127.0.0.1:{sandbox.vendors.port}"
-        terminal.say(f"Scantron, Renaissance and TimeBack PowerPath answer at {vendors}.")
+        terminal.say(
+            f"Scantron, Renaissance, TimeBack PowerPath and California's score reports answer at"
+            f" {vendors}."
+        )
         last = _evenings(sandbox, sandbox.today)
         _results(sandbox)
+        surveyed = _survey(sandbox)
         _polls(sandbox)
         _match_schools(sandbox)
         _tell_where(sandbox)
@@ -64,6 +69,10 @@ def demo(folder: Folder = HERE) -> None:
         (
             f"{program} match-schools -d {evening.DISTRICT} -s {PULLED[0].name}",
             "which school of a vendor still waits for a decision",
+        ),
+        (
+            _score_report(surveyed),
+            f"links to a student's score reports, while `{program} sandbox up{option}` serves them",
         ),
     ):
         terminal.say(f"  {command}")
@@ -109,8 +118,9 @@ def up(folder: Folder = HERE) -> None:
         host, port = sandbox.server.host, sandbox.server.port
         terminal.say(f"sftp -P {port} {evening.DISTRICT}@{host}", "bold")
         terminal.say(f"Its password is in {sandbox.world.password_file}; Ctrl-C stops.")
-        urls = (sandbox.vendors.star_url, sandbox.vendors.scantron_url)
-        terminal.say(f"Vendors: {', '.join(urls)}, {sandbox.vendors.powerpath_url}/powerpath;")
+        vendors = sandbox.vendors
+        urls = (vendors.star_url, vendors.scantron_url, f"{vendors.powerpath_url}/powerpath")
+        terminal.say(f"Vendors: {', '.join(urls)}, {vendors.score_reports_url}/api/v1;")
         terminal.say(f"what they do is changed at {sandbox.vendors.control_url}.")
         signal.pause()
 
@@ -166,6 +176,25 @@ def _results(sandbox: evening.Running) -> None:
     for source in PULLED:
         terminal.say(f"\nThe day's pull from {source.title}", "bold")
         _sync(sandbox, source, refill=False)
+
+
+def _survey(sandbox: evening.Running) -> day.Surveyed:
+    """The service is asked which score reports each student has; told in a line."""
+    (source,) = SURVEYED
+    terminal.say(f"\n{source.title}: which there are, asked for each student", "bold")
+    with terminal.working(f"syncing {source.name}") as progress:
+        today = sandbox.today_of(source.name)
+        day.sync_through_dagster(sandbox, today, progress, source.name, refill=False)
+    found = day.surveyed(sandbox)
+    terminal.say(
+        f"{found.students:,} students: {found.with_reports:,} have {found.reports:,} reports;"
+        f" {found.refused:,} are another district's or unknown there. No report or link is kept."
+    )
+    return found
+
+
+def _score_report(found: day.Surveyed) -> str:
+    return f"{terminal.program()} score-report -d {evening.DISTRICT} --student {found.first}"
 
 
 def _polls(sandbox: evening.Running) -> None:
@@ -246,7 +275,8 @@ def _what_comes(folder: Path) -> list[str]:
     return [
         "What lies in the inbox is loaded within a minute; the vendors are asked once a day, at the"
         f" next quarter of an hour, or when somebody materializes today of {names};",
-        f"about external tests {POLLED[0].title} is asked every five minutes.",
+        f"about external tests {POLLED[0].title} is asked every five minutes,"
+        " about score reports once a day.",
         f"`{program} sandbox deliver{option}` sends the next delivery of the roster,",
         f'`eval "$({program} sandbox environment{option})"` lets a shell work here, such as:',
         f"  {program} match-schools --district {evening.DISTRICT} --source {PULLED[0].name}",

@@ -83,6 +83,11 @@ def say(text: str, style: str = "") -> None:
     out().print(Text(text, style), soft_wrap=not sys.stdout.isatty())
 
 
+def aside(text: str, style: str = "") -> None:
+    """A sentence on stderr about an answer that is piped without it."""
+    err().print(Text(text, style), soft_wrap=not sys.stderr.isatty())
+
+
 def say_text(text: Text, indent: int = 0) -> None:
     """Styled text on stdout, its lines indented."""
     console = out()

@@ -16,6 +16,9 @@ A drop without its drop.json was interrupted: it has no delivery, so readers do 
 landing the same bytes again completes it. Names given by the sender live inside these records
 only; the names of the stored files are ours.
 
+Nothing of it is altered, but where a person is erased: then lines are taken out of files, and
+drop.json then says so, with the size and hash of what is left. The name of the drop stays.
+
 The same bytes may be written anew over there: drop.json keeps the times of the first coming, and
 each delivery those of its own.
 """
@@ -31,6 +34,7 @@ from datetime import date, datetime
 from pathlib import Path
 
 from edpipeline.errors import BadDelivery, NotFound
+from edpipeline.landing.erased import Erased, read_erased
 from edpipeline.landing.records import (
     as_record,
     checked_step,
@@ -53,12 +57,21 @@ class Arrived:
 
 @dataclass(frozen=True)
 class DropFile:
-    """One file of a drop. `size` in bytes, `sha256` in hex, `modified_at` by the sender's clock."""
+    """One file of a drop. `size` in bytes, `sha256` in hex, `modified_at` by the sender's clock;
+    all of them as it landed."""
 
     name: str
     size: int
     sha256: str
     modified_at: datetime | None
+    erased: Erased | None = field(default=None, compare=False)
+
+    @property
+    def kept_hashes(self) -> tuple[str, ...]:
+        """What is kept has one of these hashes: two, while a file is being replaced."""
+        if self.erased is None:
+            return (self.sha256,)
+        return tuple(filter(None, (self.erased.sha256, self.erased.before)))
 
 
 @dataclass(frozen=True)
@@ -127,11 +140,11 @@ def land(
     """
     received_at = in_utc(received_at)
     drop, paths = _describe(district_id, source, files)
-    root = f"{root_of(source, district_id)}/drops/{drop.drop_id}"
+    root = drop_root(drop)
     if not store.exists(f"{root}/drop.json"):
         for number, (file, path) in enumerate(zip(drop.files, paths, strict=True), 1):
             store.write_file(f"{root}/{stored_name(number, file.name)}", path, file.sha256)
-        store.write_bytes(f"{root}/drop.json", as_record(asdict(drop)))
+        store.write_bytes(f"{root}/drop.json", drop_record(drop))
 
     delivery = Delivery(drop, day, received_at, origin, dict(choices or {}))
     for before in reversed(deliveries(store, district_id, source, day, day)):
@@ -208,7 +221,7 @@ def open_drop(store: Store, drop: Drop) -> Iterator[dict[str, Path]]:
     The paths are to be read only, and only inside the `with`. Raises Permanent, naming the
     file, when what is kept is no longer what landed.
     """
-    root = f"{root_of(drop.source, drop.district_id)}/drops/{drop.drop_id}"
+    root = drop_root(drop)
     with ExitStack() as stack:
         paths = {}
         for number, file in enumerate(drop.files, 1):
@@ -217,9 +230,10 @@ def open_drop(store: Store, drop: Drop) -> Iterator[dict[str, Path]]:
                 path = stack.enter_context(store.local_copy(key))
             except NotFound as error:
                 raise damaged(key, store, "is gone") from error
-            if _size_and_hash(path) != (file.size, file.sha256):
+            if _size_and_hash(path)[1] not in file.kept_hashes:
                 raise damaged(key, store, "is not what landed")
-            paths[file.name] = path
+            if file.erased is None or file.erased.before or not file.erased.is_empty:
+                paths[file.name] = path
         yield paths
 
 
@@ -287,6 +301,20 @@ def _describe(
     return Drop(drop_id, district_id, source, tuple(described)), paths
 
 
+def drop_record(drop: Drop) -> bytes:
+    """What drop.json holds."""
+    told = asdict(drop)
+    for file in told["files"]:
+        if file["erased"] is None:
+            del file["erased"]
+    return as_record(told)
+
+
+def drop_root(drop: Drop) -> str:
+    """Where the files of a drop and drop.json lie."""
+    return f"{root_of(drop.source, drop.district_id)}/drops/{drop.drop_id}"
+
+
 def _size_and_hash(path: Path) -> tuple[int, str]:
     with plain_disk_errors(path.parent), path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -317,7 +345,7 @@ def _read_deliveries(store: Store, keys: Sequence[str]) -> list[Delivery]:
 def _read_delivery(store: Store, key: str) -> Delivery:
     data = read_record(store, key)
     try:
-        drop = _read_drop(store, data["source"], data["district_id"], data["drop_id"])
+        drop = read_drop(store, data["source"], data["district_id"], data["drop_id"])
     except NotFound as error:
         raise damaged(key, store, "names a drop that is gone") from error
     # Records of older versions have no files: for them the times of the first coming hold.
@@ -329,10 +357,17 @@ def _read_delivery(store: Store, key: str) -> Delivery:
     return Delivery(drop, day, received_at, data["origin"], data.get("choices", {}))
 
 
-def _read_drop(store: Store, source: str, district_id: str, drop_id: str) -> Drop:
+def read_drop(store: Store, source: str, district_id: str, drop_id: str) -> Drop:
+    """A drop as its record has it, with the times of its first coming; raises NotFound."""
     data = read_record(store, f"{root_of(source, district_id)}/drops/{drop_id}/drop.json")
     files = tuple(
-        DropFile(file["name"], file["size"], file["sha256"], _instant(file["modified_at"]))
+        DropFile(
+            file["name"],
+            file["size"],
+            file["sha256"],
+            _instant(file["modified_at"]),
+            read_erased(file.get("erased")),
+        )
         for file in data["files"]
     )
     return Drop(data["drop_id"], data["district_id"], data["source"], files)

@@ -6,10 +6,10 @@
 
 Tried again are transient answers alone: 429, 500, 502, 503, 504, lost connections, time-outs and
 bodies that end too early; with waits that double, or as long as `Retry-After` says, within one
-deadline. A token is fetched once, anew shortly before it ends, and once after a 401. A sign-in
-that was refused, and a locked account, are not tried again by the same client. Redirects leave
-neither the host nor the scheme. Proxies, certificates and passwords that the environment names
-are not used.
+deadline. A token is fetched once, anew shortly before it ends, and once after a 401; clients of one
+account may share it. A sign-in that was refused, and a locked account, are not tried again by these
+clients. Redirects leave neither the host nor the scheme. Proxies, certificates and passwords that
+the environment names are not used.
 
 No error, log line or repr holds a secret, a token, a value, a query string or a body: requests
 are named by the path of the specification, with its braces.
@@ -35,6 +35,7 @@ from edpipeline.errors import (
     BadConfiguration,
     BadCredentials,
     ConnectionLost,
+    Garbled,
     Permanent,
     Refused,
     Transient,
@@ -51,7 +52,7 @@ from edpipeline.landing.answers import (
 )
 from edpipeline.landing.looked import Looked, looked
 from edpipeline.landing.session import lasting_trouble, new_session
-from edpipeline.landing.tokens import Proof, proof, token_of
+from edpipeline.landing.tokens import AccountToken, Proof, Token, proof, token_of
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MOST_REDIRECTS = 3
@@ -77,8 +78,9 @@ class Client:
     """Asks one vendor for one district; not to be shared between threads.
 
     `secrets` are what the specification's sign-in needs, `values` what fills braces in every
-    path, `pace` waits until a try may begin. `sleep`, `clock` (steady seconds), `wall` (seconds
-    since 1970) and `chance` (0 to 1) are for tests.
+    path, `pace` waits until a try may begin, `heard` is told the status of every try that failed
+    (None where there was no answer), `token` is shared with other clients of the account. `sleep`,
+    `clock` (steady seconds), `wall` (seconds since 1970) and `chance` (0 to 1) are for tests.
     """
 
     def __init__(
@@ -88,6 +90,8 @@ class Client:
         values: Mapping[str, str] | None = None,
         *,
         pace: Callable[[], None] = lambda: None,
+        heard: Callable[[int | None], None] = lambda _: None,
+        token: AccountToken | None = None,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -100,13 +104,12 @@ class Client:
             name: value.get_secret_value() if isinstance(value, SecretStr) else value
             for name, value in secrets.items()
         }
-        self._pace = pace
+        self._pace, self._heard = pace, heard
         self._sleep, self._clock, self._wall, self._chance = sleep, clock, wall, chance
         _require_usable(spec, self._known)
-        self._token = ""
-        self._token_ends = 0.0
+        self._own_token = AccountToken()
+        self._token = token or self._own_token
         self._failures = 0
-        self._stopped: BadCredentials | None = None
         self._session = new_session(spec.http)
 
     def __repr__(self) -> str:
@@ -124,9 +127,14 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Let the connection and the token go."""
+        """Let the connection and the token go; one that is shared stays."""
         self._session.close()
-        self._token = ""
+        self._own_token.forget()
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the account was refused, or is locked: it is not tried again."""
+        return self._token.refusal is not None
 
     def sign_in(self) -> None:
         """Fetch a token anew, which shows whether the account works.
@@ -134,7 +142,12 @@ class Client:
         Raises BadCredentials where it is refused, AccountLocked where it is locked, Transient
         where the vendor cannot be reached now.
         """
-        self._sign_in(self._clock() + self.spec.http.deadline_s)
+        self._token.forget()
+        self.be_signed_in()
+
+    def be_signed_in(self) -> None:
+        """Have a token, fetched only where there is none that lasts; raises as `sign_in` does."""
+        self._token_text(self._clock() + self.spec.http.deadline_s)
 
     def get(
         self,
@@ -191,8 +204,11 @@ class Client:
     def _name(self, request: _Request) -> str:
         return f"{self.spec.title}: {request.method} {request.path}"
 
-    def _sign_in(self, ends: float) -> None:
-        self._token = ""
+    def _token_text(self, ends: float) -> str:
+        return self._token.current(lambda: self._fetched(ends), self._clock)
+
+    def _fetched(self, ends: float) -> Token:
+        """A new token, and for how many seconds it is to be shown."""
         auth = self.spec.auth
         request = _Request(
             method=auth.method,
@@ -209,29 +225,28 @@ class Client:
                 f"{self._name(request)}: the answer ({answer.size} bytes) has no usable"
                 f" `{auth.token_field}`; the vendor's sign-in has changed"
             )
-        self._token = token.text
-        early = min(auth.early_refresh_s, token.life / 2)
-        self._token_ends = self._clock() + token.life - early
+        return replace(token, life=token.life - min(auth.early_refresh_s, token.life / 2))
 
     def _signed(self, request: _Request) -> Answer:
         """The answer to a request that shows the token; a 401 gets one new token."""
         ends = self._clock() + self.spec.http.deadline_s
         for is_last in (False, True):
-            if not self._token or self._clock() >= self._token_ends:
-                self._sign_in(ends)
-            shown = replace(request, proof=_shown(self.spec.auth, self._token, request.proof))
+            text = self._token_text(ends)
+            shown = replace(request, proof=_shown(self.spec.auth, text, request.proof))
             try:
                 return self._persist(shown, ends)
             except Unauthorized as error:
-                self._token, refused = "", error
+                self._token.forget(text)
+                refused = error
             if is_last:
                 break
-        self._stopped = BadCredentials(
+        stopped = BadCredentials(
             f"{self._name(request)}: answered 401 to a token fetched just now; have the vendor"
             " say what this account may read"
         )
-        self._stopped.status, self._stopped.request_id = refused.status, refused.request_id
-        raise self._stopped
+        stopped.status, stopped.request_id = refused.status, refused.request_id
+        self._token.refusal = stopped
+        raise stopped
 
     def _persist(self, request: _Request, ends: float) -> Answer:
         """The answer, after as many tries as the limits allow, all before `ends`."""
@@ -244,10 +259,11 @@ class Client:
                 self._failures = 0
                 return replace(found, tries=number)
             error = found.error
+            self._heard(error.status)
             if isinstance(error, AccountLocked) or (
                 isinstance(error, BadCredentials) and request.signs_in
             ):
-                self._stopped = error
+                self._token.refusal = error
             if not isinstance(error, Transient):
                 raise error
             self._failures += 1
@@ -266,8 +282,8 @@ class Client:
         raise AssertionError("the last try answers or raises")
 
     def _require_going(self, request: _Request) -> None:
-        if self._stopped is not None:
-            raise self._stopped
+        if self._token.refusal is not None:
+            raise self._token.refusal
         if self._failures >= self.spec.http.failures_in_a_row:
             raise Transient(
                 f"{self._name(request)}: not asked, after {self._failures} failures in a row"
@@ -343,13 +359,11 @@ class Client:
             pieces.append(piece)
             size += len(piece)
             if size > self.spec.http.most_bytes:
-                return Failure(
-                    Permanent(
-                        f"{name}: the answer ({status}) is larger than"
-                        f" {self.spec.http.most_bytes} bytes; ask for smaller pages, or raise"
-                        " http.most_bytes"
-                    )
+                large = Garbled(
+                    f"{name}: the answer ({status}) is larger than {self.spec.http.most_bytes}"
+                    " bytes; ask for smaller pages, or raise http.most_bytes"
                 )
+                return Failure(about(large, status, headers))
             if self._clock() >= ends:
                 return Failure(ConnectionLost(f"{name}: the answer came too slowly"))
         return read_answer(name, status, headers, b"".join(pieces))

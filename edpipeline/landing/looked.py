@@ -13,7 +13,7 @@ import msgspec
 from edpipeline.api import Lookup
 from edpipeline.errors import Garbled
 from edpipeline.landing import redaction
-from edpipeline.landing.answers import Answer
+from edpipeline.landing.answers import Answer, first_byte
 from edpipeline.landing.redaction import Record, Seen, Shape
 
 
@@ -45,11 +45,13 @@ def plain(record: Record) -> dict[str, Any]:
 def looked(lookup: Lookup, answer: Answer, name: str, seconds: float) -> Looked:
     """What may be kept of an answer; `name` is what the request is called in messages.
 
-    Raises Garbled where the answer is no object.
+    Raises Garbled where the answer is no object, or no list of objects where that is expected.
     """
-    if not isinstance(answer.content, dict):
+    content = _object(lookup, answer)
+    if content is None:
+        expected = "list of objects" if lookup.as_list else "object"
         garbled = Garbled(
-            f"{name}: the answer ({answer.status}, {answer.size} bytes) is no JSON object; the"
+            f"{name}: the answer ({answer.status}, {answer.size} bytes) is no JSON {expected}; the"
             " vendor's API has changed"
         )
         garbled.status, garbled.request_id = answer.status, answer.request_id
@@ -58,7 +60,7 @@ def looked(lookup: Lookup, answer: Answer, name: str, seconds: float) -> Looked:
     shape = Shape(
         lookup.fields, lists=frozenset(lookup.children), withheld=frozenset(lookup.withheld)
     )
-    records = redaction.flattened(shape, [dict(answer.content)])
+    records = redaction.flattened(shape, [content])
     children = {}
     for path, child in lookup.children.items():
         rows = redaction.children_of(path, child, records, seen)
@@ -75,6 +77,16 @@ def looked(lookup: Lookup, answer: Answer, name: str, seconds: float) -> Looked:
         seconds=seconds,
         tries=answer.tries,
     )
+
+
+def _object(lookup: Lookup, answer: Answer) -> Record | None:
+    """The answer as an object; a list is its value of no name. None where it is not as expected."""
+    if not lookup.as_list:
+        return dict(answer.content) if isinstance(answer.content, dict) else None
+    records = answer.content
+    if isinstance(records, dict) or any(first_byte(one) != b"{" for one in records):
+        return None
+    return {"": msgspec.Raw(msgspec.json.encode(records))}
 
 
 def _copied(record: Record) -> Record:

@@ -124,6 +124,32 @@ class S3Store:
         """Whether something is kept under `key`."""
         return self._head(key) is not None
 
+    def written_at(self, key: str) -> datetime:
+        """By the service's clock; see Store."""
+        with self._calling(key):
+            at: datetime = self._client.head_object(**self._at(key))["LastModified"]
+            return at
+
+    def replace_file(self, key: str, path: Path) -> None:
+        """Write over what is there; see Store. A bucket with versions keeps the one before."""
+        with path.open("rb") as source:
+            found = hashlib.file_digest(source, "sha256").hexdigest()
+            self._put(key, source, source.seek(0, os.SEEK_END), found, {})
+
+    def remove_left_behind(self, prefix: str) -> int:
+        """End uploads that were never completed; see Store."""
+        client, root = self._client, self._below(checked_prefix(prefix))
+        with self._calling(prefix):
+            pages = client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self.bucket, Prefix=root
+            )
+            begun = [each for page in pages for each in page.get("Uploads", ())]
+            for each in begun:
+                client.abort_multipart_upload(
+                    Bucket=self.bucket, Key=each["Key"], UploadId=each["UploadId"]
+                )
+        return len(begun)
+
     def objects(self) -> Sequence[tuple[str, int, datetime]]:
         """Path below the prefix, bytes and time of every object, whoever wrote it."""
         root = f"{self.prefix}/" if self.prefix else ""

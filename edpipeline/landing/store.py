@@ -2,7 +2,8 @@
 
 A store maps keys to bytes. Keys are chosen by us, never by a sender. A key is written once:
 the same bytes again change nothing, other bytes under the same key are refused. A reader
-therefore never sees half a file, and what landed can be trusted years later.
+therefore never sees half a file, and what landed can be trusted years later. Erasing a person is
+the one exception.
 
     store = open_store("/var/lib/edpipeline/landing")
     store = open_store("s3://bucket/prefix")
@@ -18,6 +19,7 @@ import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol
 from urllib.parse import urlsplit
@@ -56,6 +58,18 @@ class Store(Protocol):
 
     def exists(self, key: str) -> bool:
         """Whether something is kept under `key`."""
+
+    def written_at(self, key: str) -> datetime:
+        """When it was written, in UTC; raises NotFound."""
+
+    def replace_file(self, key: str, path: Path) -> None:
+        """Keep a copy of the file in place of what is kept, at once. For erasing alone."""
+
+    def remove(self, key: str) -> None:
+        """Remove what is kept; nothing happens where nothing is. For erasing alone."""
+
+    def remove_left_behind(self, prefix: str) -> int:
+        """Remove what killed writers left below a folder that ends with `/`; how many files."""
 
     def describe(self) -> str:
         """Where this store is, in words that may be shown and logged."""
@@ -164,6 +178,47 @@ class FolderStore:
     def exists(self, key: str) -> bool:
         """Whether something is kept under `key`."""
         return self._path(key).is_file()
+
+    def written_at(self, key: str) -> datetime:
+        """By the file's own time; see Store."""
+        with self.local_copy(key) as path:
+            return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+
+    def replace_file(self, key: str, path: Path) -> None:
+        """Written beside, then renamed; see Store."""
+        target = self._path(key)
+        with plain_disk_errors(target.parent), path.open("rb") as source:
+            _make_folder(target.parent)
+            with _only_writer(target) as part:
+                _copy(source, part)
+                os.fsync(part.fileno())
+                _part(target).rename(target)
+                os.fchmod(part.fileno(), 0o440)
+                _sync_folder(target.parent)
+
+    def remove(self, key: str) -> None:
+        """Remove the file, and folders that it leaves empty; see Store."""
+        path = self._path(key)
+        with plain_disk_errors(path.parent):
+            path.unlink(missing_ok=True)
+            for folder in path.parents:
+                if folder == self.folder or not folder.is_dir() or any(folder.iterdir()):
+                    break
+                folder.rmdir()
+
+    def remove_left_behind(self, prefix: str) -> int:
+        """Remove temporary files that nobody writes any more; see Store."""
+        removed, root = 0, self.folder / checked_prefix(prefix)
+        with plain_disk_errors(root):
+            for path in sorted(root.rglob(".*.part")):
+                with path.open("r+b") as part:
+                    try:
+                        fcntl.flock(part, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    except BlockingIOError:
+                        continue
+                    path.unlink(missing_ok=True)
+                    removed += 1
+        return removed
 
     def describe(self) -> str:
         """The folder."""

@@ -1,4 +1,4 @@
-"""How each style of sign-in asks for its token, and what its answer holds. Pure.
+"""How each style of sign-in asks for its token, what its answer holds, and one token for many.
 
 login_session              a JSON body with what the account has
 oauth2_client_credentials  a form, with the id and secret in it or in an Authorization header
@@ -9,12 +9,14 @@ api_key_then_jwt           a key in a header of its own, and a JWT back
 import base64
 import json
 import re
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
 
 from edpipeline.api import Auth
+from edpipeline.errors import BadCredentials, Transient
 from edpipeline.filling import filled_body
 from edpipeline.landing.answers import Answer, at_path
 
@@ -36,6 +38,51 @@ class Token:
 
     text: str
     life: float
+
+
+class AccountToken:
+    """The token of one account, for every client of it: it is fetched by one of them at a time, and
+    the others wait for it. Never shown.
+
+    Whoever waited while it could not be fetched does not try again at once.
+    """
+
+    def __init__(self) -> None:
+        self.refusal: BadCredentials | None = None
+        """Why the account may not be used any more: nobody tries again."""
+        self._text = ""
+        self._ends = 0.0
+        self._failure: Transient | None = None
+        self._failed_at = 0.0
+        self._lock = threading.Lock()
+
+    def current(self, fetch: Callable[[], Token], clock: Callable[[], float]) -> str:
+        """The token; fetched where there is none, or it has ended by the clock (steady seconds).
+
+        `fetch` says for how long the token is to be shown. What it raises is raised.
+        """
+        asked = clock()
+        with self._lock:
+            if self.refusal is not None:
+                raise self.refusal
+            if self._text and clock() < self._ends:
+                return self._text
+            if self._failure is not None and self._failed_at > asked:
+                raise self._failure
+            self._text = ""
+            try:
+                token = fetch()
+            except Transient as error:
+                self._failure, self._failed_at = error, clock()
+                raise
+            self._text, self._ends, self._failure = token.text, clock() + token.life, None
+            return self._text
+
+    def forget(self, text: str | None = None) -> None:
+        """Fetch it anew the next time: whatever it is, or only where it is still this one."""
+        with self._lock:
+            if text in (None, self._text):
+                self._text = ""
 
 
 def proof(auth: Auth, known: Mapping[str, str]) -> Proof:
@@ -88,7 +135,7 @@ def _life_of_jwt(token: str) -> float:
     try:
         claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
         return max(0.0, float(claims["exp"]) - float(claims["iat"]))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return 0.0
 
 

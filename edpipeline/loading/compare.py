@@ -335,11 +335,13 @@ class TableLoad:
         """Rows of the same value in other words keep their version; the text is remembered."""
         if not self.met:
             return 0
+        latest = (c.name for c in self.table.stored_columns if c.latest)
+        stamps = "".join(f", {name} = s.{name}" for name in latest)
         return self.run(
-            """update {table} as t set row_hash = s.row_hash, warned = s.warned
-            from {staged} s join {met} m on m.line = s.line
-            where {open} and t.{key} = m.{key} and not m.differs and not m.twice
-                and m.line not in (select line from {out})"""
+            f"""update {{table}} as t set row_hash = s.row_hash, warned = s.warned{stamps}
+            from {{staged}} s join {{met}} m on m.line = s.line
+            where {{open}} and t.{{key}} = m.{{key}} and not m.differs and not m.twice
+                and m.line not in (select line from {{out}})"""
         )
 
     def mark_doubtful(self) -> None:

@@ -14,10 +14,11 @@ from pathlib import Path
 
 from edpipeline.errors import NotFound
 from edpipeline.landing import drop as landing
+from edpipeline.landing.accesses import recorded_accesses
 from edpipeline.landing.drop import Delivery
 from edpipeline.landing.schools import school_decisions
 from edpipeline.landing.store import Store
-from edpipeline.loading import history, schools
+from edpipeline.loading import accesses, history, schools
 from edpipeline.loading.load import Outcome, Progress, Request, load
 from edpipeline.loading.options import LoadOptions
 from edpipeline.loading.report import SyncReport
@@ -76,6 +77,7 @@ class Sync:
             session.lock_district(self.district_id)
             self._mirror_decisions(session)
             schools.forget_vendor_schools(session, self.district_id, self.source.name)
+            self._mirror_accesses(session)
             for table in self.source.tables:
                 session.run(
                     f"delete from {table.full_name} where district_id = $district",
@@ -195,6 +197,12 @@ class Sync:
         history.mirror_schools(session, *place, self.options.schools)
         if self.source.is_pulled:
             schools.mirror_school_matches(session, *place, school_decisions(self.store, *place))
+
+    def _mirror_accesses(self, session: Session) -> None:
+        """Who asked for what of a student lives in landing too."""
+        if self.source.is_surveyed:
+            place = (self.district_id, self.source.name)
+            accesses.mirror(session, *place, recorded_accesses(self.store, *place))
 
 
 def sha256_by_name(files: Iterable[landing.DropFile]) -> dict[str, str]:

@@ -29,6 +29,9 @@ POLLS_USABLE = "polls_usable"
 NO_FAILED_ENROLLMENTS = "no_failed_enrollments"
 NOTHING_STALE = "nothing_stale"
 UNDERSTOOD = "answers_understood"
+CREDENTIALS = "credentials_valid"
+HAVE_SSID = "students_have_ssid"
+ALLOWED = "access_allowed"
 
 REFERENCE_CODES = "reference_"
 """How the codes of references that do not resolve begin."""
@@ -71,6 +74,24 @@ OF_POLLS: Mapping[str, tuple[str, bool]] = {
     UNDERSTOOD: ("Every answer was understood; what is not understood is quarantined.", False),
 }
 """What is checked of polled sources."""
+OF_SURVEYS: Mapping[str, tuple[str, bool]] = {
+    POLLS_USABLE: OF_POLLS[POLLS_USABLE],
+    MATCHED: OF_POLLS[MATCHED],
+    CREDENTIALS: (
+        "No credentials end within two weeks; within a day, or once they have, it is an error.",
+        False,
+    ),
+    HAVE_SSID: (
+        "Every student has an SSID of 10 digits, and a configuration, and can be asked about.",
+        False,
+    ),
+    ALLOWED: (
+        "The service knows the students as the district's, but for so few as `refusal_limit` says.",
+        False,
+    ),
+    UNDERSTOOD: ("Every answer was a list of reports, and no question was refused.", False),
+}
+"""What is checked of sources of which everybody is asked about."""
 NOT_OF_UPLOADS = (REFERENCES,)
 """Results name students, who are found when the marts are filled."""
 
@@ -115,7 +136,7 @@ def specs(source: Source, partitions: dg.PartitionsDefinition[str]) -> list[dg.A
 
 def _of_landing(source: Source) -> Mapping[str, tuple[str, bool]]:
     if source.is_polled:
-        return OF_POLLS
+        return OF_SURVEYS if source.is_surveyed else OF_POLLS
     if source.is_pulled:
         return {**OF_UPLOADS, **OF_PULLS}
     return OF_UPLOADS if source.holds_results else OF_LANDING
@@ -131,11 +152,11 @@ def matched(source: Source, key: str, report: SyncReport) -> dg.AssetCheckEvalua
     """Whether the chosen field of the roster fits the ids of an upload."""
     chosen = next((rate for rate in report.match_rates if rate.is_chosen), None)
     if chosen is None or not chosen.values:
-        return _landing_check(source, key, MATCHED, True, "no new ids, or no roster yet")
+        return landing_check(source, key, MATCHED, True, "no new ids, or no roster yet")
     words = f"{chosen.matched:,} of {chosen.values:,} ids match by {chosen.field}"
     rates = {f"by {rate.field}": dg.MetadataValue.float(rate.share) for rate in report.match_rates}
     poor = advice(report.match_rates)
-    return _landing_check(source, key, MATCHED, not poor, poor or words, metadata=rates)
+    return landing_check(source, key, MATCHED, not poor, poor or words, metadata=rates)
 
 
 def usable(
@@ -143,14 +164,14 @@ def usable(
 ) -> dg.AssetCheckEvaluation:
     """Whether all deliveries that were loaded now could be used; `refused` says of each why not."""
     words = "\n".join(refused) or f"{uploads:,} could be used"
-    return _landing_check(
+    return landing_check(
         source,
         key,
         POLLS_USABLE if source.is_polled else USABLE,
         not refused,
         words,
         dg.AssetCheckSeverity.ERROR,
-        _numbers({"polls" if source.is_polled else "uploads": uploads, "refused": len(refused)}),
+        numbers({"polls" if source.is_polled else "uploads": uploads, "refused": len(refused)}),
     )
 
 
@@ -161,12 +182,14 @@ def on_time(
     late = delivery.received_at >= closes
     words = f"received {delivery.received_at:%Y-%m-%d %H:%M} UTC, the window"
     words += f" {'had closed' if late else 'closes'} {closes:%Y-%m-%d %H:%M} UTC"
-    return _landing_check(source, key, ON_TIME, not late, words)
+    hours = (closes - delivery.received_at).total_seconds() / 3600
+    told = {"hours before it closes": dg.MetadataValue.float(round(hours, 2))}
+    return landing_check(source, key, ON_TIME, not late, words, metadata=told)
 
 
 def missed(source: Source, key: str, message: str) -> dg.AssetCheckEvaluation:
     """That no delivery came in the window: an error."""
-    return _landing_check(source, key, ON_TIME, False, message, dg.AssetCheckSeverity.ERROR)
+    return landing_check(source, key, ON_TIME, False, message, dg.AssetCheckSeverity.ERROR)
 
 
 def schools_matched(
@@ -177,8 +200,8 @@ def schools_matched(
     if waiting:
         words = f"{waiting} schools are not matched, and their results wait: run"
         words += f" `edpipeline match-schools --district {district_id} --source {source.name}`"
-    return _landing_check(
-        source, key, SCHOOLS_MATCHED, not waiting, words, metadata=_numbers({"waiting": waiting})
+    return landing_check(
+        source, key, SCHOOLS_MATCHED, not waiting, words, metadata=numbers({"waiting": waiting})
     )
 
 
@@ -188,16 +211,16 @@ def of_polls(source: Source, key: str, told: PollDay) -> Iterator[dg.AssetCheckE
     table = f"`{source.schema}.current_assignments`"
     enrollments = {"failed": told.enrollments_failed, "possible": told.enrollments_possible}
     words = f"{told.enrollments_possible:,} possible, {told.enrollments_failed:,} failed"
-    yield _landing_check(
+    yield landing_check(
         source,
         key,
         NO_FAILED_ENROLLMENTS,
         not told.enrollments_failed,
         f"course enrollments: {words}"
         + ("; the course has to be arranged by hand" if told.enrollments_failed else ""),
-        metadata=_numbers(enrollments),
+        metadata=numbers(enrollments),
     )
-    yield _landing_check(
+    yield landing_check(
         source,
         key,
         NOTHING_STALE,
@@ -205,9 +228,9 @@ def of_polls(source: Source, key: str, told: PollDay) -> Iterator[dg.AssetCheckE
         f"{told.stale:,} were given up; {table} has them as stale"
         if told.stale
         else "none was given up",
-        metadata=_numbers({"stale": told.stale}),
+        metadata=numbers({"stale": told.stale}),
     )
-    yield _landing_check(
+    yield landing_check(
         source,
         key,
         UNDERSTOOD,
@@ -215,19 +238,19 @@ def of_polls(source: Source, key: str, told: PollDay) -> Iterator[dg.AssetCheckE
         f"{told.quarantined:,} are quarantined; {table} says why"
         if told.quarantined
         else "all were understood",
-        metadata=_numbers({"quarantined": told.quarantined, "refused": told.refused}),
+        metadata=numbers({"quarantined": told.quarantined, "refused": told.refused}),
     )
 
 
 def approved(source: Source, key: str, report: SyncReport) -> dg.AssetCheckEvaluation:
     """Whether the first sync of a district waits for a person, with the report to judge by."""
     if report.status != "awaiting_approval":
-        return _landing_check(source, key, APPROVED, True, "nothing waits")
+        return landing_check(source, key, APPROVED, True, "nothing waits")
     told = {"report": dg.MetadataValue.md(report.markdown())}
-    return _landing_check(source, key, APPROVED, False, report.message, metadata=told)
+    return landing_check(source, key, APPROVED, False, report.message, metadata=told)
 
 
-def _landing_check(
+def landing_check(
     source: Source,
     key: str,
     name: str,
@@ -236,6 +259,7 @@ def _landing_check(
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.WARN,
     metadata: Told | None = None,
 ) -> dg.AssetCheckEvaluation:
+    """What a check of what arrived came to."""
     return dg.AssetCheckEvaluation(
         asset_key=landing_key(source),
         check_name=name,
@@ -243,7 +267,7 @@ def _landing_check(
         severity=severity,
         description=description,
         metadata=metadata or {},
-        blocking={**OF_LANDING, **OF_UPLOADS, **OF_PULLS, **OF_POLLS}[name][1],
+        blocking={**OF_LANDING, **OF_UPLOADS, **OF_PULLS, **OF_POLLS, **OF_SURVEYS}[name][1],
         partition=key,
     )
 
@@ -306,7 +330,7 @@ def _reconciled(file: FileReport) -> Outcome:
     if not adds_up:
         words += "; the numbers do not add up: this is a fault of the program, please report it"
     counts = {"read": file.read, "accepted": file.accepted, "rejected": file.rejected} | used
-    return Outcome(adds_up, words, _numbers(counts))
+    return Outcome(adds_up, words, numbers(counts))
 
 
 def _references(file: FileReport) -> Outcome:
@@ -317,8 +341,9 @@ def _references(file: FileReport) -> Outcome:
     }
     words = ", ".join(f"{code} {count:,}" for code, count in rejected.items())
     described = f"rejected: {words}" if rejected else "all resolve"
-    return Outcome(not rejected, described, _numbers(rejected))
+    return Outcome(not rejected, described, numbers(rejected))
 
 
-def _numbers(counts: Mapping[str, int]) -> Told:
+def numbers(counts: Mapping[str, int]) -> Told:
+    """Counts as metadata that is drawn over time."""
     return {name: dg.MetadataValue.int(count) for name, count in counts.items()}

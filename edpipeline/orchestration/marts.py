@@ -4,7 +4,7 @@ They follow what they read by themselves: as soon as any of it has a new deliver
 late days included, all marts of that district are computed anew.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
 
@@ -19,9 +19,14 @@ from edpipeline.orchestration.steps import (
     each_partition,
 )
 from edpipeline.pipeline import Pipeline
+from edpipeline.warehouse.lineage import Origins
 from edpipeline.warehouse.marts import SCHEMA, Mart, refill_district
 from edpipeline.warehouse.publish import publish_district
 from edpipeline.warehouse.results import UNITED
+
+Lineage = Mapping[str, Origins]
+"""What the columns of marts are made of, by the full name of the mart."""
+NONE: Lineage = {}
 
 
 def when_a_delivery_is_loaded() -> dg.AutomationCondition[dg.AssetKey]:
@@ -45,14 +50,23 @@ def when_a_delivery_is_loaded() -> dg.AutomationCondition[dg.AssetKey]:
 
 @decided()
 def mart_assets(
-    marts: Sequence[Mart], sources: Sequence[Source], open_pipeline: OpenPipeline
+    marts: Sequence[Mart],
+    sources: Sequence[Source],
+    open_pipeline: OpenPipeline,
+    lineage: Lineage = NONE,
 ) -> dg.AssetsDefinition:
-    """The marts of an installation, refilled together."""
+    """The marts of an installation, refilled together; `lineage` says what each one's columns are
+    made of."""
 
     @dg.multi_asset(
         name=SCHEMA,
         specs=[
-            metadata.mart_spec(mart, _deps(mart, sources), when_a_delivery_is_loaded())
+            metadata.mart_spec(
+                mart,
+                _deps(mart, sources),
+                when_a_delivery_is_loaded(),
+                lineage.get(mart.full_name, {}),
+            )
             for mart in marts
         ],
         partitions_def=DISTRICTS,
@@ -61,7 +75,7 @@ def mart_assets(
     )
     def refill(context: dg.AssetExecutionContext) -> Iterator[Event]:
         pipeline = open_pipeline()
-        yield from each_partition(context, lambda key: _refill(pipeline, marts, key))
+        yield from each_partition(context, lambda key: _refill(pipeline, marts, lineage, key))
 
     return refill
 
@@ -73,7 +87,7 @@ def _deps(mart: Mart, sources: Sequence[Source]) -> list[dg.AssetDep]:
         for table in source.tables:
             tables[table.full_name] = {table_key(table)}
             tables[f"{table.schema}.current_{table.name}"] = {table_key(table)}
-            if source.holds_results:
+            if source.holds_results and source.has_scores:
                 tables[UNITED].add(table_key(table))
     other = [name for name in mart.depends_on if name not in tables]
     inside = {metadata.mart_key(name) for name in other if name.startswith(f"{SCHEMA}.")}
@@ -87,7 +101,9 @@ def _deps(mart: Mart, sources: Sequence[Source]) -> list[dg.AssetDep]:
     ]
 
 
-def _refill(pipeline: Pipeline, marts: Sequence[Mart], district_id: str) -> Iterator[Event]:
+def _refill(
+    pipeline: Pipeline, marts: Sequence[Mart], lineage: Lineage, district_id: str
+) -> Iterator[Event]:
     settings = pipeline.settings
     rows = refill_district(pipeline.warehouse, settings.sql, district_id)
     sizes = publish_district(
@@ -101,6 +117,7 @@ def _refill(pipeline: Pipeline, marts: Sequence[Mart], district_id: str) -> Iter
             metadata=metadata.of_mart(
                 mart,
                 kinds.get(mart.name, {}),
+                lineage.get(mart.full_name, {}),
                 rows[mart.name],
                 sizes[mart.name],
                 f"{settings.published.partition('?')[0]}/{mart.name}/district_id={district_id}",

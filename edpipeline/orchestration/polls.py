@@ -1,8 +1,9 @@
 """Sources that are polled, in Dagster: their assets, and the schedule that asks.
 
-A run asks about every student and test of one district that is due, lands and loads the answers in
-chunks, and logs one line for each. It shows them as one delivery: the sums of its chunks stand at
-one materialization of each table, because a person looks at a run, not at fifty of its parts.
+A run asks about everything of one district that is due, be it a student's test or a student, lands
+and loads the answers in chunks, and logs one line for each. It shows them as one delivery: the sums
+of its chunks stand at one materialization of each table, because a person looks at a run, not at
+fifty of its parts.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,26 +12,50 @@ from datetime import UTC, date, datetime
 
 import dagster as dg
 
-from edpipeline import polling, uploading
+from edpipeline import pulling, uploading, windows
 from edpipeline.districts import is_polled
-from edpipeline.errors import BadDelivery, EdpipelineError, NotFound, Permanent, Transient
+from edpipeline.errors import (
+    BadConfiguration,
+    BadDelivery,
+    EdpipelineError,
+    NotFound,
+    Permanent,
+    Transient,
+)
 from edpipeline.landing import drop as landing
 from edpipeline.landing.drop import Delivery
-from edpipeline.loading.report import LOADED, SyncReport, summed
+from edpipeline.loading.report import LOADED, STATUS_WORDS, SyncReport, summed
 from edpipeline.model import Source
-from edpipeline.orchestration import checks
+from edpipeline.orchestration import checks, surveys
 from edpipeline.orchestration.alerts import alert
-from edpipeline.orchestration.assets import Run, declared
+from edpipeline.orchestration.assets import Run, SyncConfig, declared
+from edpipeline.orchestration.closed import ClosedWindows
 from edpipeline.orchestration.partitions import DISTRICTS, day_and_district, decided, partition_key
-from edpipeline.orchestration.runs import job_name, limit_pools, poll_pool, request
-from edpipeline.orchestration.schedules import PARTITION_TAG, UNFINISHED
-from edpipeline.orchestration.standing import poll_day
+from edpipeline.orchestration.runs import (
+    PARTITION_TAG,
+    UNFINISHED,
+    job_name,
+    limit_pools,
+    poll_pool,
+    request,
+)
+from edpipeline.orchestration.standing import (
+    districts_asked_of,
+    districts_in_use,
+    poll_day,
+    survey_day,
+)
 from edpipeline.orchestration.steps import FAILURE_TAG, LASTING, Event, Job, OpenPipeline
 from edpipeline.orchestration.uploads import STUCK, now_in_utc
 from edpipeline.pipeline import Pipeline
+from edpipeline.pollers import Polled, poller
 from edpipeline.polling import listed_at
+from edpipeline.surveying.accounts import require_none_forgotten
+from edpipeline.surveying.poll import is_anybody_unasked
+from edpipeline.uses import ScoreReportsUse
 
-EVERY_FIVE_MINUTES = "*/5 * * * *"
+TICK_MINUTES = 5
+EVERY_FIVE_MINUTES = f"*/{TICK_MINUTES} * * * *"
 """What is due is asked for at most so much later. A tick asks the warehouse alone."""
 SCHEDULED, BY_HAND = "schedule", "dagster"
 """Who polled, as the table of calls has it."""
@@ -45,15 +70,17 @@ def poll_assets(
     """The assets of a polled source: `landing/<source>` and its tables."""
 
     @dg.multi_asset(**declared(source, first_day, poll_pool(source)))
-    def poll(context: dg.AssetExecutionContext) -> Iterator[Event]:
-        yield from _PollRun(context, source, open_pipeline()).events()
+    def poll(context: dg.AssetExecutionContext, config: SyncConfig) -> Iterator[Event]:
+        yield from _PollRun(context, source, open_pipeline(), config).events()
 
     return poll
 
 
 @dataclass(frozen=True)
 class _PollRun(Run):
-    """A run that asks what became of tests, or loads again what it came to on a day before."""
+    """A run that asks about what is due, or loads again what it came to on a day before."""
+
+    config: SyncConfig
 
     def _settled_before(self) -> dict[str, SyncReport]:
         """Nothing: a chunk that an earlier attempt has loaded does not settle the day. What it
@@ -62,19 +89,37 @@ class _PollRun(Run):
 
     def sync(self, key: str, district_id: str, day: date) -> Iterator[Event]:
         """Poll, where the day is today and the district polls; else load what landed."""
+        if self.config.window_closed:
+            self._missed(district_id, day)
         now, name = now_in_utc(), self.source.name
         is_today = self.pipeline.delivery_day(district_id, now, name) == day
         if is_today and is_polled(self.pipeline.district(district_id), name):
+            yield from self._credentials(key, district_id, day)
             yield from self._poll(key, district_id, now)
         else:
             yield from self._load_again(key, district_id, day)
+
+    def _missed(self, district_id: str, day: date) -> None:
+        """Record that the window closed before anybody was asked about, and fail with why."""
+        message = pulling.why_missed(self.pipeline, district_id, self.source, day)
+        try:
+            require_none_forgotten(self.pipeline, district_id)
+        except BadConfiguration as error:
+            message = f"{error}. After that, {message}"
+        self.pipeline.record_failure(district_id, self.source.name, day, "missed", message)
+        raise NotFound(f"{STATUS_WORDS['missed']}. {message}")
+
+    def _credentials(self, key: str, district_id: str, day: date) -> Iterator[Event]:
+        use = self.pipeline.district(district_id).daily_use(self.source.name)
+        if isinstance(use, ScoreReportsUse):
+            yield surveys.credentials_valid(self.source, key, use.configurations, day)
 
     def _poll(self, key: str, district_id: str, now: datetime) -> Iterator[Event]:
         loaded: list[Loaded] = []
         trouble, counts = None, {}
         by = SCHEDULED if "dagster/schedule_name" in self.context.run.tags else BY_HAND
         try:
-            poll = polling.poll_and_load(
+            poll = poller(self.source).poll_and_load(
                 self.pipeline,
                 district_id,
                 self.source,
@@ -136,14 +181,23 @@ class _PollRun(Run):
         why = [f"drop {report.drop_id}: {alert(report)}" for report in refused]
         if reports:
             yield checks.usable(self.source, key, len(reports), why)
-        day, district_id = day_and_district(key)
-        told = poll_day(self.pipeline, self.source, district_id, day)
-        yield from checks.of_polls(self.source, key, told)
+        yield from self._told(key)
         if why:
             raise BadDelivery("\n".join(why))
 
+    def _told(self, key: str) -> Iterator[Event]:
+        """What a person should look at of the day."""
+        day, district_id = day_and_district(key)
+        of_day = self.pipeline, self.source, district_id, day
+        if self.source.is_surveyed:
+            use = self.pipeline.district(district_id).score_reports or ScoreReportsUse()
+            told = survey_day(*of_day)
+            yield from surveys.of_survey(self.source, key, told, use.refusal_limit)
+        else:
+            yield from checks.of_polls(self.source, key, poll_day(*of_day))
 
-def numbers(poll: polling.Poll) -> dict[str, int]:
+
+def numbers(poll: Polled) -> dict[str, int]:
     """The counts of a poll by their names in words, for metadata that is drawn over time."""
     counts = asdict(replace(poll, reports=())) | {"problems": len(poll.problems)}
     return {
@@ -153,13 +207,23 @@ def numbers(poll: polling.Poll) -> dict[str, int]:
 
 def poll_schedule(source: Source, job: Job, open_pipeline: OpenPipeline) -> dg.ScheduleDefinition:
     """The schedule that asks about what is due."""
+    due = (
+        "whose window is open, and of which any student is due"
+        if source.is_surveyed
+        else "of which any test is due"
+    )
+    missed = (
+        " When a window has closed before anybody was asked about, records that and fails for"
+        " everybody to see."
+    )
 
     @dg.schedule(
         name=f"{source.name}_polls",
         description=(
-            "Asks for one run for each district of which any test is due, unless one is under way."
+            f"Asks for one run for each district {due}, unless one is under way."
             " After a run that a person has to see to, such as a refused sign-in, a district is"
             " left alone until the next day, or until its poll has succeeded by command."
+            + (missed if source.is_surveyed else "")
         ),
         cron_schedule=EVERY_FIVE_MINUTES,
         execution_timezone="UTC",
@@ -190,15 +254,61 @@ class _Tick:
         where nothing is to be asked for, it is raised."""
         name, running = self.source.name, self._running()
         polled = [each.id for each in self.pipeline.districts.all if is_polled(each, name)]
-        due = [each for each in polled if each not in running and self._is_due(each)]
-        if due:
-            self.instance.add_dynamic_partitions(str(DISTRICTS.name), due)
-            return [self._request(each) for each in due]
+        left_alone = running | self._forgotten()
+        due = [each for each in polled if each not in left_alone and self._is_due(each)]
+        requests = [*map(self._request, due), *self._missed()]
+        if requests:
+            keys = [str(each.partition_key) for each in requests]
+            districts = dict.fromkeys(day_and_district(key)[1] for key in keys)
+            self.instance.add_dynamic_partitions(str(DISTRICTS.name), list(districts))
+            return requests
         if self.troubles:
             lasting = any(isinstance(trouble, Permanent) for trouble in self.troubles)
             said = "; ".join(dict.fromkeys(map(str, self.troubles)))
             raise Permanent(said) if lasting else Transient(said)
         return dg.SkipReason("nothing is due" if polled else "no district polls")
+
+    def _forgotten(self) -> set[str]:
+        """Districts of which a configuration that was used is gone without a word; each is a
+        trouble. Nobody is asked about until a person has said what is meant.
+
+        Looked for while any window is open, and else once an hour: most installations never have
+        any, and the warehouse is busy with other things.
+        """
+        if not self.source.is_surveyed:
+            return set()
+        in_use = districts_in_use(self.pipeline, self.source)
+        is_open = any(windows.state(one.window, self.now) == "open" for one in in_use)
+        if not is_open and self.now.minute >= TICK_MINUTES:
+            return set()
+        found = set()
+        try:
+            for district_id in districts_asked_of(self.pipeline, self.source):
+                try:
+                    require_none_forgotten(self.pipeline, district_id)
+                except BadConfiguration as error:
+                    found.add(district_id)
+                    self.troubles.append(error)
+        except Transient:
+            pass  # A run looks as well before it asks, and so does a tick to come.
+        return found
+
+    def _missed(self) -> list[dg.RunRequest]:
+        """Days whose window has closed before anybody was asked about, where somebody was due."""
+        if not self.source.is_surveyed:
+            return []
+        in_use = districts_in_use(self.pipeline, self.source)
+        at = self.instance, self.source, self.pipeline, in_use, self.now
+        try:
+            missed = list(ClosedWindows(*at, self.troubles).missed())
+            return [each for each in missed if self._was_anybody_due(each)]
+        except EdpipelineError as error:
+            self.troubles.append(error)
+            return []
+
+    def _was_anybody_due(self, missed: dg.RunRequest) -> bool:
+        day, district_id = day_and_district(str(missed.partition_key))
+        return is_anybody_unasked(self.pipeline, district_id, day)
 
     def _request(self, district_id: str) -> dg.RunRequest:
         return request(self.source, district_id, self._day(district_id), f"due {self.now:%H:%M}")
@@ -217,7 +327,8 @@ class _Tick:
         return {day_and_district(key)[1] for key in keys if key}
 
     def _is_due(self, district_id: str) -> bool:
-        """Whether the day's last run ended too early, or else whether any test is due.
+        """Whether the day's last run ended too early, or else whether anything is due; where there
+        are windows, only the latter.
 
         After one that a person has to see to, only once a poll has succeeded, by command.
         """
@@ -227,9 +338,9 @@ class _Tick:
                 ended = datetime.fromtimestamp(last.end_time or 0, UTC)
                 if not self._has_succeeded_since(district_id, ended):
                     return False
-            elif last:
+            elif last and not self.source.is_surveyed:
                 return True
-            return polling.is_due(self.pipeline, district_id, self.source, self.now)
+            return poller(self.source).is_due(self.pipeline, district_id, self.source, self.now)
         except EdpipelineError as error:
             self.troubles.append(type(error)(f"{district_id}: {error}"))
             return False

@@ -19,6 +19,14 @@ MARTS_JOB = "marts_refill"
 WRITERS_ON_DUCKDB = 1
 WRITERS_ON_POSTGRES = 4
 POLLS_OF_A_VENDOR = 1
+PARTITION_TAG = "dagster/partition"
+UNFINISHED = (
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+)
 LOADS, POLLS = "edpipeline/loads", "edpipeline/polls"
 """Tags by which `dagster.yaml` lets one run of a district load, and one poll a vendor, at a time.
 Runs that wait by them take no place of others, as runs that wait for a pool do; and a long poll
@@ -68,6 +76,16 @@ def poll_pool(source: Source) -> str:
 def job_name(source: Source) -> str:
     """The name of a source's job."""
     return f"{source.name}_sync"
+
+
+def is_running(instance: dg.DagsterInstance, source: Source, district_id: str, day: date) -> bool:
+    """Whether a run of a district's day has not ended yet."""
+    filters = dg.RunsFilter(
+        job_name=job_name(source),
+        tags={PARTITION_TAG: str(partition_key(district_id, day))},
+        statuses=list(UNFINISHED),
+    )
+    return bool(instance.get_runs(filters, limit=1))
 
 
 def source_job(source: Source) -> Job:

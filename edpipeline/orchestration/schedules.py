@@ -14,30 +14,16 @@ import dagster as dg
 
 from edpipeline import windows
 from edpipeline.errors import EdpipelineError, Permanent, Transient
-from edpipeline.landing import drop as landing
 from edpipeline.model import Source
-from edpipeline.orchestration.partitions import day_and_district, partition_key
-from edpipeline.orchestration.runs import Asked, job_name, request
-from edpipeline.orchestration.standing import DONE, InUse, districts_in_use, statuses
+from edpipeline.orchestration.closed import ClosedWindows
+from edpipeline.orchestration.partitions import day_and_district
+from edpipeline.orchestration.runs import PARTITION_TAG, Asked, is_running, job_name, request
+from edpipeline.orchestration.standing import InUse, districts_in_use, statuses
 from edpipeline.orchestration.steps import FAILURE_TAG, TRANSIENT, Job, OpenPipeline
 from edpipeline.pipeline import Pipeline
 from edpipeline.pulling import locked_accounts
 
 EVERY_QUARTER = "*/15 * * * *"
-JUST_CLOSED = timedelta(hours=1)
-CLOSED_LATELY = timedelta(hours=12)
-"""So long a missed day is still told, where Dagster itself was down when the window closed."""
-BEFORE = timedelta(days=60)
-PARTITION_TAG = "dagster/partition"
-TOLD = DONE | {"refused", "missed"}
-"""Statuses of days of which nothing more needs to be said."""
-UNFINISHED = (
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-)
 
 
 def window_schedule(source: Source, job: Job, open_pipeline: OpenPipeline) -> dg.ScheduleDefinition:
@@ -145,7 +131,9 @@ class _Tick:
         locked = locked_accounts(self.pipeline, self.source)
         for one in open_now:
             day = today[one.id]
-            if (one.id, day) in known or one.id in locked or self._is_running(one.id, day):
+            if (one.id, day) in known or one.id in locked:
+                continue
+            if is_running(self.context.instance, self.source, one.id, day):
                 continue
             yield request(self.source, one.id, day, f"due {self.now:%H:%M}", Asked())
 
@@ -162,43 +150,9 @@ class _Tick:
         return None
 
     def missed(self) -> Iterator[dg.RunRequest]:
-        """Days whose window has closed, of which nothing was loaded and nothing is being loaded."""
-        closed = list(self._closed())
-        if not closed:
-            return
-        found = statuses(self.pipeline, self.source, min(day for _, day, _ in closed))
-        for one, day, ago in closed:
-            if found.get((one.id, day), frozenset()) & TOLD or self._is_running(one.id, day):
-                continue
-            if ago < JUST_CLOSED or self._is_known(one, day):
-                yield request(self.source, one.id, day, "missed", Asked(window_closed=True))
-
-    def _closed(self) -> Iterator[tuple[InUse, date, timedelta]]:
-        """Districts and days whose window has closed lately, and how long ago."""
-        for one in self.in_use:
-            today = windows.delivery_day(one.window, self.now)
-            for day in (today - timedelta(days=1), today):
-                ago = self.now - windows.closes_at(one.window, day)
-                if timedelta() <= ago < CLOSED_LATELY and not one.use.is_paused(day, "sync"):
-                    yield one, day, ago
-
-    def _is_known(self, one: InUse, day: date) -> bool:
-        """A district that never delivered is new: of it, a window long closed says nothing."""
-        store, name = self.pipeline.store, self.source.name
-        try:
-            return bool(landing.deliveries(store, one.id, name, day - BEFORE, day))
-        except EdpipelineError as error:
-            self.troubles.append(type(error)(f"{one.id}: {error}"))
-            return False
-
-    def _is_running(self, district_id: str, day: date) -> bool:
-        key = str(partition_key(district_id, day))
-        filters = dg.RunsFilter(
-            job_name=job_name(self.source),
-            tags={PARTITION_TAG: key},
-            statuses=list(UNFINISHED),
-        )
-        return bool(self.context.instance.get_runs(filters, limit=1))
+        """Days whose window has closed without success."""
+        at = self.context.instance, self.source, self.pipeline, self.in_use, self.now
+        yield from ClosedWindows(*at, self.troubles).missed()
 
 
 def _pulls(run: dg.DagsterRun, source: Source) -> bool:

@@ -68,6 +68,54 @@ def poll_day(pipeline: Pipeline, source: Source, district_id: str, day: date) ->
     return PollDay(*found[0])
 
 
+@dataclass(frozen=True)
+class SurveyDay:
+    """What became of the students of a district's roster on a delivery day: counts."""
+
+    asked: int
+    """Students of whom the service was asked, on that day or before."""
+    forbidden: int
+    not_found: int
+    not_understood: int
+    bad_request: int
+    no_ssid: int
+    bad_ssid: int
+    """Their state id is not of 10 digits."""
+    no_configuration: int
+    """No credentials are for their school."""
+
+
+def survey_day(pipeline: Pipeline, source: Source, district_id: str, day: date) -> SurveyDay:
+    """The counts of one district's day, of the students whom the roster has now."""
+    outcomes = "forbidden", "not_found", "schema_drift", "bad_request"
+    skipped = "skipped_no_ssid", "skipped_bad_ssid", "skipped_no_configuration"
+    counts = [f"count(*) filter (where outcome = '{name}')" for name in (*outcomes, *skipped)]
+    with pipeline.warehouse.transaction() as session:
+        if not session.has_table("marts.dim_student"):
+            return SurveyDay(*[0] * (1 + len(counts)))
+        found = session.rows(
+            "select count(*) filter (where outcome not like 'skipped%'),"
+            f" {', '.join(counts)} from {source.schema}.requests r"
+            " where district_id = $district and valid_from <= $day"
+            " and (valid_to is null or valid_to > $day)"
+            " and exists (select 1 from marts.dim_student s where s.district_id = r.district_id"
+            " and s.student_id = r.student_id and s.is_current)",
+            district=district_id,
+            day=day,
+        )
+    return SurveyDay(*found[0])
+
+
+def districts_asked_of(pipeline: Pipeline, source: Source) -> list[str]:
+    """Districts of the districts file of whose students the service was ever asked."""
+    if not pipeline.districts.all:
+        return []
+    with pipeline.warehouse.transaction() as session:
+        rows = session.rows(f"select distinct district_id from {source.schema}.current_requests")
+    asked = {district_id for (district_id,) in rows}
+    return [each.id for each in pipeline.districts.all if each.id in asked]
+
+
 def statuses(
     pipeline: Pipeline, source: Source, first: date
 ) -> Mapping[tuple[str, date], frozenset[str]]:

@@ -32,8 +32,14 @@ from edpipeline.orchestration.partitions import (
     decided,
     partition_key,
 )
-from edpipeline.orchestration.runs import Asked, job_name, limit_pools, request
-from edpipeline.orchestration.schedules import PARTITION_TAG, UNFINISHED
+from edpipeline.orchestration.runs import (
+    PARTITION_TAG,
+    UNFINISHED,
+    Asked,
+    job_name,
+    limit_pools,
+    request,
+)
 from edpipeline.orchestration.steps import Event, Job, OpenPipeline
 from edpipeline.validation.codes import CODES
 

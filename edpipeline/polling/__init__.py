@@ -20,6 +20,8 @@ Does not belong here: what an answer means and when a pair is due again, which i
     poll.py        whether one is due, and how it enters
     accounts.py    whether the account works
 
+`surveying/` lands, loads and keeps its pace by the same means.
+
 A run that is killed loses the answers of one chunk, and no more: what it knows is in the
 warehouse, and what it was about to change over there is in landing.
 """

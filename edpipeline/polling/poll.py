@@ -43,7 +43,7 @@ def poll_and_load(
     """
     use = poll_use(pipeline.district(district_id), source.name)
     day = pipeline.delivery_day(district_id, at, source.name)
-    with _alone(pipeline, district_id, source), told(pipeline, district_id, source, day):
+    with alone(pipeline, district_id, source), told(pipeline, district_id, source, day):
         deliveries = Deliveries(pipeline, district_id, source, at, loaded)
         deliveries.load_what_is_left()
         spec = api_of(source, use)
@@ -82,7 +82,7 @@ def is_due(pipeline: Pipeline, district_id: str, source: Source, at: datetime) -
 
 
 @contextmanager
-def _alone(pipeline: Pipeline, district_id: str, source: Source) -> Iterator[None]:
+def alone(pipeline: Pipeline, district_id: str, source: Source) -> Iterator[None]:
     """One run of a district at a time on this machine: two would import the same results twice."""
     home = pipeline.settings.home
     home.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,6 @@ from edpipeline.polling.intents import Meant
 from edpipeline.polling.pairs import Pair
 from edpipeline.sources.powerpath.decisions import NotUnderstood, Progress
 
-TABLES = ("assignments", "results", "question_results", "import_calls", "quarantine")
 DESCRIBED = ("test_name", "subject", "grade")
 """What only the listing of a pair says of its test."""
 TIMED = ("score_status", "started_at", "completed_at")
@@ -115,10 +114,10 @@ def write_rows(folder: Path, rows: Mapping[str, Sequence[Row]]) -> list[Path]:
     """The files of a delivery: those that have rows."""
     encoder = msgspec.json.Encoder()
     paths = []
-    for table in TABLES:
-        if rows.get(table):
+    for table, of in sorted(rows.items()):
+        if of:
             path = folder / f"{table}.jsonl"
-            path.write_bytes(NUL.sub(rb"\1", encoder.encode_lines(list(rows[table]))))
+            path.write_bytes(NUL.sub(rb"\1", encoder.encode_lines(list(of))))
             paths.append(path)
     return paths
 

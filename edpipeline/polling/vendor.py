@@ -31,6 +31,7 @@ class Pace:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._gap = 1 / per_second
+        self._slowest = 2 * self._gap
         self._sleep, self._clock = sleep, clock
         self._next = 0.0
         self._lock = threading.Lock()
@@ -44,6 +45,11 @@ class Pace:
         if begins > now:
             self._sleep(begins - now)
 
+    def slow_down(self) -> None:
+        """Let half as many begin from now on; asked for again, it changes nothing more."""
+        with self._lock:
+            self._gap = self._slowest
+
 
 def api_of(source: Source, use: PowerPathUse) -> ApiSpec:
     """The vendor's API as the source declares it and the district overrides it.
@@ -53,9 +59,9 @@ def api_of(source: Source, use: PowerPathUse) -> ApiSpec:
     given: dict[str, Any] = {"base_url": use.base_url} if use.base_url else {}
     if use.token_url:
         given["auth"] = {"url": use.token_url, "path": None}
-    over = _laid(given, use.api)
+    over = laid(given, use.api)
     if not use.keep_feedback:
-        over = _laid(over, WITHOUT_FEEDBACK)
+        over = laid(over, WITHOUT_FEEDBACK)
     text = files("edpipeline.sources").joinpath(source.name, "api.yaml").read_text("utf-8")
     return read_api(text, Path("sources", source.name, "api.yaml"), over)
 
@@ -89,10 +95,10 @@ def clients(spec: ApiSpec, use: PowerPathUse, pace: Pace) -> Iterator[Callable[[
         yield client
 
 
-def _laid(below: Any, above: Any) -> dict[str, Any]:
-    """Two overrides as one, key by key."""
+def laid(below: Any, above: Any) -> dict[str, Any]:
+    """Two overrides as one, key by key: those above count."""
     found = dict(below)
     for key, value in above.items():
         both = isinstance(value, dict) and isinstance(found.get(key), dict)
-        found[key] = _laid(found[key], value) if both else value
+        found[key] = laid(found[key], value) if both else value
     return found

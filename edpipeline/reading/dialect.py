@@ -81,7 +81,7 @@ class Header:
     text: str = ""
     """The line as it stands."""
     first_row: str = ""
-    """The line after it."""
+    """The next line that is not blank."""
 
 
 def read_dialect(path: Path, name: str, allowed_encodings: Sequence[str] = ()) -> Dialect:
@@ -133,7 +133,9 @@ def read_header(path: Path, name: str, dialect: Dialect) -> Header:
     names = split_line(text, ",", dialect.quoted)
     offset = dialect.start + len(line) + (len(dialect.line_end) if end >= 0 else 0)
     below = b"" if end < 0 else raw[end + len(dialect.line_end) :]
-    first_row = below.split(dialect.line_end.encode(), 1)[0].decode(codec, "replace")
+    first_row = (
+        below.lstrip(b"\r\n").split(dialect.line_end.encode(), 1)[0].decode(codec, "replace")
+    )
     return Header(tuple(names), offset, text, first_row)
 
 

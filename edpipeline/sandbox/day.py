@@ -1,6 +1,6 @@
-"""A day of the sandbox: the roster arrives, a file is handed over, the vendors are asked, tests
-become final, a person says which school is which. All of it runs as it does in production, in this
-process.
+"""A day of the sandbox: the roster arrives, a file is handed over, the vendors are asked, students
+are asked about, tests become final, a person says which school is which. All of it runs as it does
+in production, in this process.
 """
 
 from collections.abc import Mapping
@@ -59,6 +59,14 @@ from marts.fct_external_test t
 group by 1, 2
 order by 1, 2"""
 """A question that external tests answer."""
+REPORTS_QUERY = """\
+select count(*) as students,
+       count(*) filter (where outcome = 'ok') as with_reports,
+       coalesce(sum(reports), 0) as reports,
+       count(*) filter (where outcome in ('forbidden', 'not_found')) as refused,
+       min(ssid) filter (where outcome = 'ok') as first
+from score_reports.current_requests
+where asked_at is not null"""
 RESULTS_QUERY = """\
 select s.school_name as school, r.subject,
        count(distinct r.student_id) as students,
@@ -184,6 +192,24 @@ def finish_tests(sandbox: Running) -> int:
         what = {"edulastic": edulastic} if is_edulastic else {"mastery_track": mastery_track}
         sandbox.vendors.vendor(each["student"], each["lesson"], **what)
     return len(tests)
+
+
+@dataclass(frozen=True)
+class Surveyed:
+    """What score reports the students have."""
+
+    students: int
+    with_reports: int
+    reports: int
+    refused: int
+    """Students who are another district's for the service, or unknown to it."""
+    first: str
+    """The number of a student who has some."""
+
+
+def surveyed(sandbox: Running) -> Surveyed:
+    """What the service said of the students."""
+    return Surveyed(*answer(sandbox, REPORTS_QUERY).row(0))
 
 
 @dataclass(frozen=True)

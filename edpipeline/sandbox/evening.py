@@ -40,9 +40,11 @@ SCANTRON_USER = "EDPIPELINE_SANDBOX_SCANTRON_USERNAME"
 SCANTRON_PASSWORD = "EDPIPELINE_SANDBOX_SCANTRON_PASSWORD"
 POWERPATH_ID = "EDPIPELINE_SANDBOX_TIMEBACK_CLIENT_ID"
 POWERPATH_SECRET = "EDPIPELINE_SANDBOX_TIMEBACK_CLIENT_SECRET"
+REPORTS_KEY = "EDPIPELINE_SANDBOX_SCORE_REPORTS_CLIENT_KEY"
+REPORTS_SECRET = "EDPIPELINE_SANDBOX_SCORE_REPORTS_CLIENT_SECRET"
 VENDOR_SECRETS = (
     *(STAR_ID, STAR_SECRET, SCANTRON_USER, SCANTRON_PASSWORD),
-    *(POWERPATH_ID, POWERPATH_SECRET),
+    *(POWERPATH_ID, POWERPATH_SECRET, REPORTS_KEY, REPORTS_SECRET),
 )
 DAGSTER_YAML = Path(__file__).parents[2] / "dagster.yaml"
 PORTS = ("port", "vendors-port", "control-port")
@@ -104,6 +106,8 @@ class World:
             SCANTRON_PASSWORD: vendors.scantron_password,
             POWERPATH_ID: vendors.powerpath_client_id,
             POWERPATH_SECRET: vendors.powerpath_client_secret,
+            REPORTS_KEY: vendors.score_reports_username,
+            REPORTS_SECRET: vendors.score_reports_secret,
         }
 
     def population(self, at: datetime) -> Population:
@@ -327,6 +331,20 @@ def _write_districts(world: World, server: SftpServer, vendors: Vendors, all_day
             # So that the demo need not wait, nor spare anybody.
             "waits": {"first_minutes": 1 if all_day else 0.01},
             "pace": {"per_second": 1000},
+        },
+        "score_reports": {
+            "enabled": True,
+            "base_url": vendors.score_reports_url,
+            "configurations": [
+                {
+                    "name": "District",
+                    "client_key_env": REPORTS_KEY,
+                    "client_secret_env": REPORTS_SECRET,
+                    "expires_on": datetime.now(UTC).date() + timedelta(days=300),
+                }
+            ],
+            "window": window("01:00", "06:00"),
+            "pace": {"per_second": 1000, "students_at_once": 5000},
         },
     }
     text = yaml.safe_dump({"districts": [district]}, sort_keys=False)

@@ -14,6 +14,7 @@ from edpipeline.sources import (
     oneroster,
     powerpath,
     scantron,
+    score_reports,
     staar,
     star,
 )
@@ -27,6 +28,7 @@ ALL: tuple[Source, ...] = (
     scantron.SOURCE,
     star.SOURCE,
     powerpath.SOURCE,
+    score_reports.SOURCE,
 )
 """The registry, in reading order."""
 

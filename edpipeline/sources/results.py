@@ -87,6 +87,7 @@ def read_source(
     arrives: Inbox | ApiPull | ApiPoll = UPLOADED,
     plan: Callable[[Sequence[Edition]], Planner] | None = None,
     schema: str = "assessments",
+    has_scores: bool = True,
 ) -> Source:
     """The source whose data lies in the package of that name; `plan` makes a planner of its
     editions, where its files need one of their own. A field that no layout names is given by that
@@ -116,6 +117,7 @@ def read_source(
         else planner(
             editions, {table for table, about in tables.items() if about.snapshot_of}, tells
         ),
+        has_scores=has_scores,
     )
 
 
@@ -160,6 +162,8 @@ def _column(row: dict[str, str], computed: bool) -> Column:
         least=_bound(row["least"]),
         most=_bound(row["most"]),
         computed=computed,
+        compared=row.get("stamp", "") == "",
+        latest=row.get("stamp", "") == "latest",
     )
 
 

@@ -4,6 +4,8 @@ A transaction takes the file lock, opens the file, and closes it again: the file
 longer than one load. A second process waits its turn, fairly, at the lock beside the file.
 """
 
+import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -129,6 +131,48 @@ class DuckWarehouse(Warehouse):
     @contextmanager
     def transaction(self) -> Iterator[Session]:
         """See `Warehouse.transaction`."""
+        with self._locked():
+            connection = self._connect()
+            try:
+                yield from _in_transaction(connection)
+            except duckdb.Error as error:
+                raise _explained(error, self.path) from None
+            finally:
+                connection.close()
+
+    def compact(self) -> None:
+        """Copy what is there into a new file, which takes the place of the old one: DuckDB leaves
+        what was deleted in blocks that it uses again later. See `Warehouse.compact`.
+
+        Takes as much room again as the tables do; killed at any instant, one of the two is there.
+        """
+        with self._locked():
+            target = self.path.resolve()
+            part = target.with_name(f".{target.name}.part")
+            spill = Path(f"{self.path}.spill")
+            try:
+                part.unlink(missing_ok=True)
+                connection = self._connect()
+                try:
+                    connection.execute("checkpoint")
+                    before = connection.execute("select current_database()").fetchall()[0][0]
+                    connection.execute(f"attach {_quoted(part)} as compacted")
+                    connection.execute(f'copy from database "{before}" to compacted')
+                    connection.execute("detach compacted")
+                finally:
+                    connection.close()
+                with part.open("rb") as written:
+                    os.fsync(written.fileno())
+                part.chmod(target.stat().st_mode)
+                part.replace(target)
+            except duckdb.Error as error:
+                raise _explained(error, self.path) from None
+            finally:
+                part.unlink(missing_ok=True)
+                shutil.rmtree(spill, ignore_errors=True)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(f"{self.path}.lock")
         try:
@@ -139,13 +183,7 @@ class DuckWarehouse(Warehouse):
                 f" for more than {self._lock_seconds:.0f} s; it is tried again"
             ) from None
         try:
-            connection = self._connect()
-            try:
-                yield from _in_transaction(connection)
-            except duckdb.Error as error:
-                raise _explained(error, self.path) from None
-            finally:
-                connection.close()
+            yield
         finally:
             lock.release()
 

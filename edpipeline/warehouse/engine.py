@@ -102,6 +102,10 @@ class Warehouse(ABC):
         """
 
     @abstractmethod
+    def compact(self) -> None:
+        """Give up the room of deleted rows, so that nothing of them is left in the files."""
+
+    @abstractmethod
     def describe(self) -> str:
         """Where the warehouse is, without secrets."""
 

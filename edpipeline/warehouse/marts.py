@@ -14,12 +14,13 @@ from typing import get_args
 
 from edpipeline.errors import BadConfiguration, NotFound
 from edpipeline.model import Personal
-from edpipeline.warehouse import results
+from edpipeline.warehouse import deidentified, results, roles
 from edpipeline.warehouse.engine import Session, Warehouse
 from edpipeline.warehouse.narrowing import narrowed, read_instead, tables_read
 
 SCHEMA = "marts"
 COLUMN_LINE = re.compile(r"([a-z][a-z_0-9]*): (.+)")
+OPENING_LINE = re.compile(r"(Key|Fresh|Caveats): (.+)")
 CLASS_AT_END = re.compile(r"\s*\[([a-z]+)\]$")
 
 
@@ -40,6 +41,10 @@ class Mart:
     """Class of the columns that hold personal data."""
     notes: str = ""
     """What else the file says, such as how to ask about a day; Markdown."""
+    fresh: str = ""
+    """What its rows are as of, and when they are computed anew."""
+    caveats: str = ""
+    """What the rows do not say, or say otherwise than one would think."""
 
     @property
     def full_name(self) -> str:
@@ -47,10 +52,26 @@ class Mart:
         return f"{SCHEMA}.{self.name}"
 
     @property
+    def about(self) -> str:
+        """The grain, how fresh it is and its caveats, in one text."""
+        said = (("", self.grain), ("Fresh: ", self.fresh), ("Caveats: ", self.caveats))
+        return " ".join(f"{label}{text}" for label, text in said if text)
+
+    @property
     def fingerprint(self) -> str:
-        """Changes with the SELECT and with every description."""
-        parts = (self.sql, self.grain, *(f"{n}: {text}" for n, text in self.columns.items()))
+        """Changes with the SELECT, with every description, and with the de-identified view."""
+        parts = [self.sql, self.about, *(f"{n}: {text}" for n, text in self.columns.items())]
+        parts += [self.view_ddl(is_postgres) for is_postgres in (False, True)]
         return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
+
+    def deidentified(self, is_postgres: bool = False) -> dict[str, deidentified.Shown]:
+        """The columns of its de-identified view, `analyst.name`; see `deidentified.columns`."""
+        return deidentified.columns(self.name, self.columns, self.personal, is_postgres)
+
+    def view_ddl(self, is_postgres: bool, before: Sequence[str] = ()) -> str:
+        """Statements that make the de-identified view; see `deidentified.view_ddl`."""
+        shown = self.deidentified(is_postgres)
+        return deidentified.view_ddl(self.name, self.about, shown, is_postgres, before)
 
     def of_district(self) -> str:
         """The SELECT with every input narrowed to the district of the parameter `$district`."""
@@ -84,7 +105,8 @@ def _mart(path: Path) -> Mart:
     header = [line[2:].removeprefix(" ").rstrip() for line in lines[:end]]
     sql = "\n".join(lines[end:]).strip().rstrip(";")
     first = header.index("") if "" in header else len(header)
-    grain, _, key = " ".join(header[:first]).partition("Key:")
+    opening = _opening(header[:first])
+    grain, key = opening["Grain"], opening["Key"]
     described, notes = _described(header[first:])
     if not (grain and key and described and sql):
         raise BadConfiguration(
@@ -94,13 +116,25 @@ def _mart(path: Path) -> Mart:
     return Mart(
         name=path.stem,
         sql=sql,
-        grain=grain.strip(),
+        grain=grain,
         columns={name: CLASS_AT_END.sub("", text) for name, text in described.items()},
         depends_on=tables_read(sql, path.name),
         key=tuple(part.strip() for part in key.split(",")),
         personal=_personal(described, path.name),
         notes=notes,
+        fresh=opening["Fresh"],
+        caveats=opening["Caveats"],
     )
+
+
+def _opening(lines: Sequence[str]) -> dict[str, str]:
+    """The grain, and what the lines after it say of the mart, by their word."""
+    found, word = {"Grain": "", "Key": "", "Fresh": "", "Caveats": ""}, "Grain"
+    for line in lines:
+        match = OPENING_LINE.fullmatch(line)
+        word, text = match.groups() if match else (word, line)
+        found[word] = f"{found[word]} {text.strip()}".strip()
+    return found
 
 
 def _described(lines: Sequence[str]) -> tuple[dict[str, str], str]:
@@ -200,15 +234,20 @@ def make_marts(warehouse: Warehouse, found: Sequence[Mart]) -> None:
     This is a transaction of its own, because on PostgreSQL refills of other districts wait for
     it. Raises `BadConfiguration` where a table cannot be made to fit.
     """
+    is_postgres = _is_postgres(warehouse)
     with warehouse.transaction() as session:
+        session.lock_schema()
         # Not a district: keeps a refill of another district from making the same tables.
         session.lock_district(SCHEMA)
         results.make_of_district(session)
-        for mart in _changed(session, found):
-            _make(session, mart, needs_index=_is_postgres(warehouse))
+        changed = _changed(session, found)
+        for mart in changed:
+            _make(session, mart, is_postgres)
+        if changed and is_postgres:
+            roles.secure(session, [SCHEMA])
 
 
-def _make(session: Session, mart: Mart, needs_index: bool) -> None:
+def _make(session: Session, mart: Mart, is_postgres: bool) -> None:
     session.run(f"drop table if exists shape_{mart.name}")
     # As it is filled: to plan the SELECT over every source takes longer than all else.
     read = {results.UNITED: results.OF_DISTRICT}
@@ -228,14 +267,15 @@ def _make(session: Session, mart: Mart, needs_index: bool) -> None:
         _extend(session, mart, wanted)
     else:
         session.run(f"create table {mart.full_name} ({typed})")
-    if needs_index:
+    if is_postgres:
         session.run(
             f"create index if not exists {mart.name}_key"
             f" on {mart.full_name} ({', '.join(mart.key)})"
         )
-    session.run(f"comment on table {mart.full_name} is {_text(mart.grain)}")
+    session.run(f"comment on table {mart.full_name} is {_text(mart.about)}")
     for name, description in mart.columns.items():
         session.run(f"comment on column {mart.full_name}.{name} is {_text(description)}")
+    _deidentify(session, mart, is_postgres)
     session.run("delete from ops.mart_versions where mart = $mart", mart=mart.name)
     session.run(
         "insert into ops.mart_versions values ($mart, $fingerprint)",
@@ -253,12 +293,39 @@ def _extend(session: Session, mart: Mart, wanted: Mapping[str, str]) -> None:
             f"{mart.full_name} in the warehouse does not fit sql/marts/{mart.name}.sql:"
             f" no longer selected: {', '.join(gone) or 'none'};"
             f" of another type: {', '.join(turned) or 'none'}. Nothing was changed. Run"
-            f" `drop table {mart.full_name}` there, refill every district, and grant the rights on"
-            " the table again"
+            f" `drop view {deidentified.SCHEMA}.{mart.name}` and `drop table {mart.full_name}`"
+            " there, refill every district, and grant again what others than our two groups had"
         )
     for name, kind in wanted.items():
         if name not in there:
             session.run(f"alter table {mart.full_name} add column {name} {kind}")
+
+
+def _deidentify(session: Session, mart: Mart, is_postgres: bool) -> None:
+    """Make the mart's view, or put it in the place of the one that is there."""
+    if not is_postgres:
+        session.run(mart.view_ddl(is_postgres))
+        return
+    view = f"{deidentified.SCHEMA}.{mart.name}"
+    there = list(session.columns(view))
+    gone = [name for name in there if name not in mart.deidentified()]
+    if gone:
+        if session.rows(BUILT_ON, view=view):
+            raise BadConfiguration(
+                f"{view} shall no longer show {', '.join(gone)}, and other views are built on it."
+                f" Nothing was changed. Drop them, or run `drop view {view} cascade`, and refill"
+            )
+        session.run(f"drop view {view}")
+        there = []
+    session.run(mart.view_ddl(is_postgres, there))
+
+
+BUILT_ON = (
+    "select 1 from pg_depend d join pg_rewrite r on r.oid = d.objid"
+    " where d.classid = 'pg_rewrite'::regclass and d.refobjid = cast($view as regclass)"
+    " and r.ev_class <> d.refobjid limit 1"
+)
+"""Whether a view of PostgreSQL is read by another one."""
 
 
 def _is_postgres(warehouse: Warehouse) -> bool:

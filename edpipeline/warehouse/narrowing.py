@@ -17,8 +17,10 @@ def tables_read(sql: str, file: str) -> tuple[str, ...]:
             names = connection.get_table_names(sql, qualified=True)
         except duckdb.Error as error:
             raise BadConfiguration(f"{file} is not a SELECT: {error}") from error
-    # DuckDB gives an aliased table as `schema.table AS alias`.
-    return tuple(sorted({re.split(r"\s+as\s+", name, flags=re.I)[0] for name in names}))
+    # DuckDB gives an aliased table as `schema.table AS alias`, and quotes names that are words of
+    # SQL, such as "catalog".
+    plain = {re.split(r"\s+as\s+", name, flags=re.I)[0].replace('"', "") for name in names}
+    return tuple(sorted(plain))
 
 
 def narrowed(

@@ -205,6 +205,23 @@ class PostgresWarehouse(Warehouse):
         finally:
             connection.close()
 
+    def compact(self) -> None:
+        """Vacuum the tables of ours. Of what else holds old rows (WAL, backups), only its owner
+        knows. See `Warehouse.compact`."""
+        with self.transaction() as session:
+            tables = session.rows(
+                "select quote_ident(schemaname) || '.' || quote_ident(tablename) from pg_tables"
+                " where schemaname not in ('pg_catalog', 'information_schema')"
+                " and tableowner = current_user order by 1"
+            )
+        if not tables:
+            return
+        try:
+            with psycopg.connect(self.url, connect_timeout=15, autocommit=True) as connection:
+                connection.execute(f"vacuum {', '.join(name for (name,) in tables)}".encode())
+        except psycopg.Error as error:
+            raise _told(error, self.describe()) from None
+
 
 def _told(error: psycopg.Error, place: str, lost: bool = False) -> EdpipelineError:
     """The error in our words: psycopg's own text may show values of rows.

@@ -284,7 +284,7 @@ def _view(mart: Mart, paths: Sequence[Path]) -> list[str]:
         f"create view {mart.full_name} as select {', '.join(mart.columns)}"
         f" from read_parquet([{files}], hive_partitioning = true,"
         " hive_types = {'district_id': varchar}, union_by_name = true)",
-        f"comment on view {mart.full_name} is {_text(mart.grain)}",
+        f"comment on view {mart.full_name} is {_text(mart.about)}",
         *(
             f"comment on column {mart.full_name}.{name} is {_text(description)}"
             for name, description in mart.columns.items()

@@ -1,13 +1,14 @@
 """DDL and comments, derived from the declarations, the same for both warehouses."""
 
 import hashlib
+import secrets
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 from edpipeline.errors import Permanent
 from edpipeline.model import Source, Table
-from edpipeline.warehouse import results
+from edpipeline.warehouse import deidentified, results, roles
 from edpipeline.warehouse.engine import Session, Warehouse
 
 HISTORY_COLUMNS = {
@@ -102,12 +103,12 @@ def prepare(warehouse: Warehouse, sources: Sequence[Source], sql_folder: Path) -
     """
     scripts = _control_scripts(sql_folder)
     tables = [table for source in sources for table in source.tables]
-    indexes: list[str] = []
-    if warehouse.url.startswith("postgres"):
-        indexes = [s for table in tables for s in index_ddl(table)]
+    is_postgres = warehouse.url.startswith("postgres")
+    indexes = [s for table in tables for s in index_ddl(table)] if is_postgres else []
     declared = [s for table in tables for s in table_ddl(table)]
     views = results.statements(sources, sql_folder)
-    made = [*scripts, *declared, *indexes, *views]
+    of_roles = roles.scripts(sql_folder) if is_postgres else []
+    made = [*scripts, *declared, *indexes, *views, *of_roles]
     fingerprint = hashlib.sha256("\n".join(made).encode()).hexdigest()
     with warehouse.transaction() as session:
         if _is_prepared(session, fingerprint):
@@ -115,10 +116,11 @@ def prepare(warehouse: Warehouse, sources: Sequence[Source], sql_folder: Path) -
         session.lock_schema()
         if _is_prepared(session, fingerprint):
             return  # by another first run, which held the lock
-        for schema in dict.fromkeys(["ops", "marts", results.SCHEMA, *(s.schema for s in sources)]):
+        for schema in [*schemas_of(sources), deidentified.SCHEMA]:
             session.run(f"create schema if not exists {schema}")
         for script in scripts:
             session.script(script)
+        _draw_salt(session)
         # The views of results stand in the way of nothing but of the tables they read.
         session.run(f"drop view if exists {results.UNITED}")
         for source in sources:
@@ -129,8 +131,32 @@ def prepare(warehouse: Warehouse, sources: Sequence[Source], sql_folder: Path) -
             session.script(";\n".join(table_ddl(table, shown, is_new)))
         for statement in [*indexes, *views]:
             session.run(statement)
+        if is_postgres:
+            secure(session, sources, sql_folder)
         session.run("delete from ops.schema_version")
         session.run("insert into ops.schema_version values ($fingerprint)", fingerprint=fingerprint)
+
+
+def schemas_of(sources: Sequence[Source]) -> list[str]:
+    """Every schema with tables, without that of the de-identified views."""
+    return list(dict.fromkeys(["ops", "marts", results.SCHEMA, *(s.schema for s in sources)]))
+
+
+def secure(session: Session, sources: Sequence[Source], sql_folder: Path) -> bool:
+    """Give PostgreSQL's groups of readers their rights, as `roles.secure` says."""
+    roles.make_roles(session, sql_folder)
+    views = [_current(table) for source in sources for table in source.tables]
+    views += [results.UNITED, *(results.view_name(source.name) for source in sources)]
+    return roles.secure(session, schemas_of(sources), views)
+
+
+def _draw_salt(session: Session) -> None:
+    """Once for a warehouse: with another one, every pseudonym would be another one."""
+    session.run(
+        "insert into ops.pseudonym_salt select $salt"
+        " where not exists (select 1 from ops.pseudonym_salt)",
+        salt=secrets.token_hex(32),
+    )
 
 
 _TYPE_NAMES = {

@@ -2,13 +2,18 @@
 
 import base64
 import gzip
+import itertools
 import json
 import logging
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import msgspec
 import pytest
 
+from edpipeline.api import Auth
 from edpipeline.errors import (
     AccountLocked,
     BadConfiguration,
@@ -19,7 +24,9 @@ from edpipeline.errors import (
     Permanent,
     Transient,
 )
+from edpipeline.landing.answers import Answer
 from edpipeline.landing.http import Client
+from edpipeline.landing.tokens import AccountToken, Token, token_of
 from edpipeline_tests.landing.hostile import (
     EPOCH,
     SECRETS,
@@ -261,6 +268,103 @@ def test_a_refused_sign_in_is_never_tried_again(
     assert_silent(caught.value)
 
 
+def sharing(vendor: Vendor, time: Time, clients: int, **overrides: Any) -> list[Client]:
+    token = AccountToken()
+    made = [client_of(vendor, time, **overrides) for _ in range(clients)]
+    for client in made:
+        vars(client)["_token"] = token
+    return made
+
+
+def at_once(clients: list[Client], times: int = 1) -> list[str]:
+    """What asking side by side came to: the kind of what was raised, or ""."""
+
+    def asked(client: Client) -> list[str]:
+        return [outcome(lambda: client.get(PATH)) for _ in range(times)]
+
+    with ThreadPoolExecutor(len(clients)) as pool:
+        found = [each for several in pool.map(asked, clients) for each in several]
+    for client in clients:
+        client.close()
+    return found
+
+
+def outcome(act: Callable[[], Any]) -> str:
+    try:
+        act()
+    except EdpipelineError as error:
+        return type(error).__name__
+    return ""
+
+
+def test_clients_of_one_account_share_a_token_and_its_renewal(vendor: Vendor, time: Time) -> None:
+    vendor.sessions = [session("CANARY-first"), session("CANARY-second")]
+    clients = sharing(vendor, time, 6)
+    shown: list[str] = []
+
+    def answers(asked: Asked) -> Reply:
+        shown.append(asked.headers["Authorization"])
+        is_stale = len(shown) > 3 and "first" in shown[-1]
+        return Reply(401) if is_stale else page([])
+
+    vendor.answers = answers
+    assert at_once(clients, times=4) == [""] * 24
+    assert vendor.paths.count("/v1/session") == 2
+    # Each was refused once at most, and closing one left the others their token.
+    assert len(shown) <= 24 + 6 and shown.count("Bearer CANARY-second") >= 18
+
+
+def test_a_sign_in_that_is_refused_is_refused_for_all(vendor: Vendor, time: Time) -> None:
+    vendor.sessions = [Reply(401)] * 99
+    clients = sharing(vendor, time, 6)
+    assert at_once(clients, times=2) == ["BadCredentials"] * 12
+    assert vendor.paths == ["/v1/session"]
+    assert all(client.is_refused for client in clients)
+
+
+def test_who_waited_for_a_sign_in_that_failed_does_not_try_again_at_once() -> None:
+    token, begun, fetches = AccountToken(), itertools.count(), []
+    waiting = threading.Semaphore(0)
+
+    def clock() -> float:
+        waiting.release()
+        return next(begun)
+
+    def fetch() -> Token:
+        fetches.append("")
+        for _ in range(4 if len(fetches) == 1 else 0):
+            assert waiting.acquire(timeout=5)  # until all four have asked for the token
+        raise Transient("not now")
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: outcome(lambda: token.current(fetch, clock)), range(4)))
+    assert (found, len(fetches)) == (["Transient"] * 4, 1)
+    assert (outcome(lambda: token.current(fetch, clock)), len(fetches)) == ("Transient", 2)
+    assert token.current(lambda: Token("CANARY", 60), clock) == "CANARY"
+    assert "CANARY" not in repr(token)
+
+
+def test_being_signed_in_asks_nobody_while_the_token_lasts(vendor: Vendor, time: Time) -> None:
+    vendor.sessions = [session("a", life=1800), session("b", life=1800)]
+    with client_of(vendor, time) as client:
+        client.be_signed_in()
+        client.be_signed_in()
+        assert vendor.paths == ["/v1/session"]
+        time.now += 1800
+        client.be_signed_in()
+        client.sign_in()
+    assert vendor.paths == ["/v1/session"] * 3
+
+
+def test_every_try_that_fails_is_heard_of(vendor: Vendor, time: Time) -> None:
+    heard: list[int | None] = []
+    vendor.queue = [Reply(429), Reply(resets=True), Reply(503), page([])]
+    client = client_of(vendor, time)
+    vars(client)["_heard"] = heard.append
+    ask(client)
+    assert heard == [429, None, 503]
+
+
 @pytest.mark.parametrize(
     "content",
     [{}, [], {"token": None}, {"token": ""}, {"token": 5}, {"token": "two\nlines CANARY"}],
@@ -346,6 +450,18 @@ def test_a_raw_jwt_says_itself_when_it_ends(vendor: Vendor, time: Time) -> None:
         time.now = 541
         client.get(PATH)
     assert vendor.paths.count("/v1/session") == 2
+
+
+@pytest.mark.parametrize(
+    "claims",
+    ["", "[]", "{}", '{"exp": 1}', '{"iat": 1, "exp": null}', '{"iat": 1, "exp": NaN}', "[" * 9000,
+     '{"iat": 1, "exp": 1%s}' % ("0" * 400)],
+)  # fmt: skip
+def test_a_jwt_that_cannot_be_read_lasts_as_long_as_is_usual(claims: str) -> None:
+    text = f"e30.{base64.urlsafe_b64encode(claims.encode()).decode().rstrip('=')}.CANARY"
+    auth = Auth(style="basic_then_raw_jwt", path="/t", life_s=9000)
+    found = token_of(auth, Answer({"token": msgspec.Raw(f'"{text}"'.encode())}, 1, 200, ""))
+    assert found and found.life == 9000
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

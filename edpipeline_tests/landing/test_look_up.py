@@ -159,6 +159,43 @@ def test_what_writes_is_asked_once_whatever_comes(
     assert (asked(vendor), time.slept) == (1, [])
 
 
+LISTED = {
+    "fields": {},
+    "withheld": [],
+    "as_list": "true",
+    "children": {
+        "": {"name": "reports", "fields": {"type": "kind"}, "present": {"has_link": ["url"]}}
+    },
+}
+
+
+def test_an_answer_that_is_a_list_is_kept_by_its_own_allow_list(vendor: Vendor, time: Time) -> None:
+    records = [
+        {"type": "A", "url": "https://x.example/CANARY", "new": {"deep": 1}},
+        {"type": None, "url": ""},
+        {},
+    ]
+    vendor.queue = [answer(records)]
+    looked = ask(vendor, time, **LISTED)
+    assert [plain(record) for record in looked.children["reports"]] == [
+        {"kind": "A", "has_link": True},
+        {"kind": None, "has_link": False},
+        {"has_link": False},
+    ]
+    assert looked.record == {} and looked.unknown == {"new": "object"}
+    assert "CANARY" not in repr(looked) + str(looked.children)
+
+
+def test_a_list_of_nothing_is_an_answer_and_no_list_is_none(vendor: Vendor, time: Time) -> None:
+    vendor.queue = [answer([])]
+    assert ask(vendor, time, **LISTED).children == {"reports": []}
+    for content in ({"reports": []}, [1], [[]], ["CANARY"], [{}, None]):
+        vendor.queue = [answer(content)]
+        with pytest.raises(Garbled, match="no JSON list of objects") as caught:
+            ask(vendor, time, **LISTED)
+        assert caught.value.status == 200 and "CANARY" not in str(caught.value)
+
+
 def test_what_writes_is_asked_again_with_a_new_token_because_it_was_not_carried_out(
     vendor: Vendor, time: Time
 ) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from edpipeline import sources
 from edpipeline.definitions import build
 from edpipeline.errors import BadConfiguration
 from edpipeline.orchestration import steps
@@ -93,7 +94,7 @@ def test_what_is_due_is_asked_for_once_and_shown_as_one(
     assert "edpipeline/loads" not in request.tags, "a roster of the district need not wait"
     assert {p.name: p.limit for p in instance.event_log_storage.get_pool_limits()} == {
         "warehouse": 1,
-        poll_pool(POWERPATH): 1,
+        **{poll_pool(source): 1 for source in sources.ALL if source.is_polled},
     }
     done = run(at_work, instance, request.partition_key)
     assert done.success, failure(done)

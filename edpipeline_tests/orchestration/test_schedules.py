@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from edpipeline.errors import BadConfiguration, Busy, Permanent, Transient
-from edpipeline.orchestration import schedules, steps
+from edpipeline.orchestration import closed, schedules, steps
 from edpipeline.orchestration.runs import Asked, source_job
 from edpipeline.orchestration.schedules import window_schedule
 from edpipeline_tests.orchestration.installation import (
@@ -199,7 +199,7 @@ def test_a_busy_warehouse_does_not_hold_back_what_is_to_be_tried_again(
     def busy(*_: object) -> None:
         raise Busy("another load holds the warehouse")
 
-    monkeypatch.setattr(schedules, "statuses", busy)
+    monkeypatch.setattr(closed, "statuses", busy)
     with pytest.raises(Transient, match="holds the warehouse"):
         tick(at_work, CLOSES)
     again = dg.RunRequest(partition_key=key("lincoln"))

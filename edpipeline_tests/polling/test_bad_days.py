@@ -379,7 +379,7 @@ def test_half_a_list_is_no_list(made: Installation) -> None:
 
 
 def test_a_district_is_polled_by_one_run_at_a_time(made: Installation) -> None:
-    with poll._alone(made.pipeline, DISTRICT, SOURCE), pytest.raises(Busy):
+    with poll.alone(made.pipeline, DISTRICT, SOURCE), pytest.raises(Busy):
         made.poll()
 
 

@@ -15,13 +15,14 @@ import dagster as dg
 import pytest
 from typer.testing import CliRunner, Result
 
-from edpipeline import polling, pulling, uploading
+from edpipeline import pulling, uploading
 from edpipeline.cli import app
 from edpipeline.districts import load_districts
 from edpipeline.errors import BadConfiguration, Busy
 from edpipeline.landing.drop import deliveries
 from edpipeline.landing.sftp import list_folder
 from edpipeline.loading.report import load_reports
+from edpipeline.pollers import POLLERS
 from edpipeline.sandbox import dagster_dev, day, evening
 from edpipeline.sandbox.results import write_map_export
 from edpipeline.sandbox.roster import SMALL
@@ -69,6 +70,8 @@ def test_the_demo_lives_through_a_day_and_answers_queries(
         "Completed  quillmere",
         "pull from Renaissance Star",
         "Completed  quillmere",
+        "California student score reports",
+        "No report or link is kept",
         "External tests at TimeBack PowerPath",
         "assignments.jsonl",
         "more tests are answered and graded; asked about again",
@@ -87,6 +90,7 @@ def test_the_demo_lives_through_a_day_and_answers_queries(
         "marts.fct_external_test",
         "mastery-track",
         "To go on",
+        "score-report -d quillmere --student ",
     ]
     rest = result.output
     for words in told:
@@ -138,7 +142,7 @@ def test_results_of_all_sources_come_through_dagster_and_count(demo: tuple[Path,
         export = day.hand_over(world).export
         answer = day.answer(world, day.RESULTS_QUERY)
         tests = day.answer(world, day.TESTS_QUERY)
-    names = ("nwea_map", "scantron", "star", "powerpath")
+    names = ("nwea_map", "scantron", "star", "powerpath", "score_reports")
     assert jobs == {"oneroster_sync", "marts_refill", *(f"{name}_sync" for name in names)}
     assert {report.source: report.applied for report in reports} == dict.fromkeys(names, True)
     [uploaded] = next(report for report in reports if report.source == "nwea_map").files
@@ -211,13 +215,15 @@ def _answers(port: int) -> bool:
 def test_the_accounts_at_the_vendors_work(folder: Path) -> None:
     with sandbox(folder) as world:
         found = pulling.check_accounts(world.pipeline, evening.DISTRICT)
-        found += polling.check_accounts(world.pipeline, evening.DISTRICT)
+        for polls in POLLERS.values():
+            found += polls.check_accounts(world.pipeline, evening.DISTRICT)
         secrets = {secret(name).get_secret_value() for name in evening.VENDOR_SECRETS}
         districts = world.world.districts.read_text()
     assert {each.name: each.ok for each in found} == {
         "scantron account": True,
         "star account": True,
         "powerpath account": True,
+        "score_reports District": True,
     }
     assert not any(each in districts for each in secrets if each.startswith("CANARY-"))
 

@@ -28,8 +28,8 @@ TINY = Size(students=60, schools=3, guardians=1.0)
 FIRST_DAY = date(2026, 9, 1)
 
 
-def prepared(url: str, *, with_marts: bool = True) -> Warehouse:
-    """An empty warehouse with every table; those of marts too, unless they shall be made first."""
+def prepared(url: str, *, with_marts: bool = False) -> Warehouse:
+    """An empty warehouse with every table; `with_marts` those of marts too."""
     warehouse = open_warehouse(url)
     prepare_from_copy(warehouse, with_marts=with_marts)
     return warehouse
@@ -115,6 +115,32 @@ def load_poll(
     uploads = Uploads(warehouse, folder, source("powerpath"), district_id=district_id)
     found = sorted((SAMPLES / "powerpath").glob("*.json*"))
     uploads.land({path.name: path.read_bytes().replace(b'"S0', b'"00001') for path in found}, day)
+    report = uploads.load(day)
+    assert report.applied, report.message
+    return report
+
+
+def load_score_reports(
+    warehouse: Warehouse, folder: Path, *, district_id: str = "demo", day: int = 41
+) -> SyncReport:
+    """Load the samples of a night of score reports as those of this roster's first students."""
+    uploads = Uploads(warehouse, folder, source("score_reports"), district_id=district_id)
+    found = {path.name: path.read_bytes() for path in (SAMPLES / "score_reports").glob("*.json*")}
+    users = uploads.query(
+        "select sourced_id, user_ids from roster.current_users"
+        " where district_id = $district and user_ids like '{SSID:%' order by sourced_id"
+    )
+    for number, user in enumerate(users[:18], start=1):
+        ssid = user["user_ids"].removeprefix("{SSID:").removesuffix("}")
+        for theirs, ours in (
+            (f'"S{number:03}"', f'"{user["sourced_id"]}"'),
+            (f'"90000001{number:02}"', f'"{ssid}"'),
+        ):
+            found = {
+                name: content.replace(theirs.encode(), ours.encode())
+                for name, content in found.items()
+            }
+    uploads.land(found, day, match_on="state_user_id")
     report = uploads.load(day)
     assert report.applied, report.message
     return report

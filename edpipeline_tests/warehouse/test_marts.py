@@ -18,6 +18,7 @@ from edpipeline_tests.warehouse.loaded import (
     SQL,
     load_nights,
     load_poll,
+    load_score_reports,
     prepared,
     upload_results,
 )
@@ -27,7 +28,7 @@ FIRST = date(2026, 9, 1)
 
 @pytest.fixture
 def warehouse(warehouse_url: str) -> Warehouse:
-    return prepared(warehouse_url, with_marts=False)
+    return prepared(warehouse_url)
 
 
 def put(warehouse: Warehouse, table: str, *rows: dict[str, Any]) -> None:
@@ -136,6 +137,7 @@ def test_refilling_one_district_leaves_the_rows_of_others_alone(
     for district in ("first", "second"):
         upload_results(warehouse, tmp_path, district_id=district)
         load_poll(warehouse, tmp_path, district_id=district)
+        load_score_reports(warehouse, tmp_path, district_id=district)
     refill_district(warehouse, SQL, "first")
     rows = refill_district(warehouse, SQL, "second")
     for mart in marts(SQL):
@@ -191,7 +193,7 @@ def test_a_mart_that_fails_leaves_all_of_them_as_they_were(
 def test_two_districts_may_be_filled_for_the_first_time_at_once(
     postgres_database_url: str,
 ) -> None:
-    warehouse = prepared(postgres_database_url, with_marts=False)
+    warehouse = prepared(postgres_database_url)
     districts = [f"d{number}" for number in range(4)]
     for district in districts:
         put(warehouse, "roster.users", {"district_id": district, "sourced_id": "1", "role": "aide"})
@@ -215,10 +217,11 @@ def test_tables_and_columns_carry_their_descriptions(warehouse: Warehouse) -> No
         found = asked(
             warehouse,
             "select t.comment, c.comment from duckdb_tables() t join duckdb_columns() c"
-            " using (table_name) where table_name = 'dim_class' and column_name = 'class_id'",
+            " using (schema_name, table_name)"
+            " where table_name = 'dim_class' and column_name = 'class_id'",
         )
     (dim_class,) = (mart for mart in marts(SQL) if mart.name == "dim_class")
-    assert found == [(dim_class.grain, dim_class.columns["class_id"])]
+    assert found == [(dim_class.about, dim_class.columns["class_id"])]
 
 
 WITH_DAY = (
@@ -259,6 +262,7 @@ def test_a_column_that_is_gone_or_turned_fails_loudly_with_the_remedy(
         assert "drop table marts.counted" in str(told.value)
     assert asked(warehouse, "select people, first_day from marts.counted") == [(1, FIRST)]
     with warehouse.transaction() as session:
+        session.run("drop view analyst.counted")
         session.run("drop table marts.counted")
     assert refill_district(warehouse, tmp_path, "demo") == {"counted": 1}
 
@@ -289,7 +293,7 @@ def reader(postgres_url: str) -> Iterator[str]:
 def test_refills_and_new_columns_keep_grants_and_row_level_security(
     postgres_database_url: str, reader: str, tmp_path: Path
 ) -> None:
-    warehouse = prepared(postgres_database_url, with_marts=False)
+    warehouse = prepared(postgres_database_url)
     put(warehouse, "roster.users", {"sourced_id": "1"}, {"district_id": "b", "sourced_id": "1"})
     refill_district(warehouse, write(tmp_path, counted=COUNT), "demo")
     with psycopg.connect(postgres_database_url, autocommit=True) as admin:

@@ -33,12 +33,12 @@ MARTS = marts(SQL)
 
 @pytest.fixture
 def warehouse(warehouse_url: str) -> Warehouse:
-    return prepared(warehouse_url)
+    return prepared(warehouse_url, with_marts=True)
 
 
 @pytest.fixture
 def duck(tmp_path: Path) -> Warehouse:
-    return prepared(f"duckdb:///{tmp_path / 'warehouse.duckdb'}")
+    return prepared(f"duckdb:///{tmp_path / 'warehouse.duckdb'}", with_marts=True)
 
 
 def school(warehouse: Warehouse, district: str, name: str) -> None:
@@ -113,7 +113,7 @@ def test_views_and_their_columns_carry_their_descriptions(duck: Warehouse, tmp_p
     publish_district(duck, str(tmp_path), SQL, "demo")
     (dim_class,) = (mart for mart in MARTS if mart.name == "dim_class")
     told = "select comment from duckdb_views() where view_name = 'dim_class'"
-    assert ask(tmp_path, told) == [(dim_class.grain,)]
+    assert ask(tmp_path, told) == [(dim_class.about,)]
     told = "select column_name, comment from duckdb_columns() where table_name = 'dim_class'"
     assert dict(ask(tmp_path, told)) == dim_class.columns
 
@@ -344,7 +344,7 @@ def test_what_cannot_be_published_is_refused_with_the_reason(
 ) -> None:
     warehouse = duck
     if error is NotFound:
-        warehouse = prepared(f"duckdb:///{tmp_path / 'never_filled.duckdb'}", with_marts=False)
+        warehouse = prepared(f"duckdb:///{tmp_path / 'never_filled.duckdb'}")
     with pytest.raises(error, match=said):
         publish_district(warehouse, published.format(tmp=tmp_path), SQL, district)
 

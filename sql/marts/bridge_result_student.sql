@@ -2,6 +2,8 @@
 -- there is none. An id is compared as it is; where it has no match and is a number, without its
 -- leading zeros, if that is unambiguous on both sides.
 -- Key: district_id, match_field, match_value
+-- Fresh: The latest load of results or of the roster.
+-- Caveats: Matching is done anew each time: a later roster may match what was unmatched.
 --
 -- district_id: District that the row belongs to.
 -- match_field: Field of the roster that was chosen at the upload.

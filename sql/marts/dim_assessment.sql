@@ -1,5 +1,7 @@
 -- One row per district, assessment, subject and course of which there are results.
 -- Key: district_id, assessment_code, subject, course
+-- Fresh: As marts.fct_assessment_result.
+-- Caveats: Least and greatest score are those seen, not those possible.
 --
 -- district_id: District that the row belongs to.
 -- assessment_code: Which test it is, in our words, the same in all editions of its files.
@@ -33,7 +35,8 @@ tests as (
         scale_score, test_date,
         row_number() over (
             partition by district_id, source_system, assessment_code, subject, course
-            order by test_date desc nulls last, delivered_on desc, source_record_id
+            order by test_date desc nulls last, delivered_on desc,
+                cast(source_record_id as varchar) collate "C"
         ) as recency
     from results
     where not is_deleted

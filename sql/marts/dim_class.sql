@@ -1,6 +1,9 @@
 -- One row per district and class: a section of a course, or a homeroom, also those that ended.
 -- What stands in a row is what the roster said last.
 -- Key: district_id, class_id
+-- Fresh: The latest roster delivery.
+-- Caveats: No history: titles, teachers and numbers are the latest. Who was in a class on a day is
+--   in marts.fct_enrollment.
 --
 -- district_id: District that the row belongs to.
 -- class_id: Identifier of the class in the roster.
@@ -78,7 +81,8 @@ listed_terms as (
 terms as (
     select
         l.district_id, l.term_sourced_ids,
-        string_agg(t.title, ',' order by t.start_date, t.title) as titles,
+        string_agg(t.title, ',' order by t.start_date, cast(t.title as varchar) collate "C")
+            as titles,
         min(t.start_date) as begin_date,
         max(t.end_date) as end_date,
         max(t.school_year) as school_year

@@ -1,5 +1,8 @@
 -- One row per district and school, whether it is open or has left the roster.
 -- Key: district_id, school_id
+-- Fresh: The latest roster delivery, and the districts file.
+-- Caveats: A school that nobody names has its identifier alone (name_source). A row is never taken
+--   away.
 --
 -- district_id: District that the row belongs to.
 -- school_id: Identifier of the school in the roster; leading zeros count.

@@ -2,6 +2,9 @@
 -- other than student, parent, guardian or relative, in users or, from OneRoster 1.2 on, in roles.
 -- What stands in a row is what the roster said last.
 -- Key: district_id, staff_id
+-- Fresh: The latest roster delivery.
+-- Caveats: No history: schools and roles are the latest. Those who left stay, with is_current
+--   false.
 --
 -- district_id: District that the row belongs to.
 -- staff_id: Identifier of the person in the roster (sourcedId); leading zeros count. [direct]
@@ -101,7 +104,8 @@ ranked as (
     select
         c.district_id, c.sourced_id, c.school_id, s.school_name,
         row_number() over (
-            partition by c.district_id, c.sourced_id order by c.place, c.school_id
+            partition by c.district_id, c.sourced_id
+            order by c.place, cast(c.school_id as varchar) collate "C"
         ) as choice
     from candidates c
     join marts.dim_school s on s.district_id = c.district_id and s.school_id = c.school_id

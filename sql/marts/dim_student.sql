@@ -2,6 +2,10 @@
 -- the roster gives the role student, in users or, from OneRoster 1.2 on, in roles. What stands in
 -- a row is what the roster said last.
 -- Key: district_id, student_id
+-- Fresh: The latest roster delivery.
+-- Caveats: No history: grade and school are the latest, also beside results of earlier years, which
+--   have grade_tested. Those who left stay, with is_current false: ask for is_current to count
+--   today's students.
 --
 -- district_id: District that the row belongs to.
 -- student_id: Identifier of the student in the roster (sourcedId); leading zeros count. [direct]
@@ -102,7 +106,8 @@ ranked as (
     select
         c.district_id, c.sourced_id, c.school_id,
         row_number() over (
-            partition by c.district_id, c.sourced_id order by c.place, c.school_id
+            partition by c.district_id, c.sourced_id
+            order by c.place, cast(c.school_id as varchar) collate "C"
         ) as choice
     from candidates c
     join marts.dim_school s on s.district_id = c.district_id and s.school_id = c.school_id
@@ -115,7 +120,7 @@ attended as (
         s.district_id, s.sourced_id, c.school_sourced_id as school_id,
         row_number() over (
             partition by s.district_id, s.sourced_id
-            order by count(*) desc, c.school_sourced_id
+            order by count(*) desc, cast(c.school_sourced_id as varchar) collate "C"
         ) as choice
     from students s
     left join chosen x on x.district_id = s.district_id and x.sourced_id = s.sourced_id

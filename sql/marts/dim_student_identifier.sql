@@ -1,6 +1,8 @@
 -- One row per district, student and identifier by which results may name the student. What the
 -- roster says in the latest version of the student counts, also of those who left.
 -- Key: district_id, match_field, match_value, student_id
+-- Fresh: The latest roster delivery.
+-- Caveats: Two students may have one identifier; then results that name it match nobody.
 --
 -- district_id: District that the row belongs to.
 -- match_field: username, district_user_id, state_user_id, alternate_user_id, email or sourced_id.

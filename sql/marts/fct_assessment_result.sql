@@ -3,10 +3,15 @@
 -- one result a term. Results whose student the roster does not have, or whose school nobody has
 -- matched with one of the roster yet, are in rpt_unmatched_result.
 -- Key: district_id, result_key
+-- Fresh: The latest load of results, of school matches or of the roster; delivered_on is the row's
+--   own day.
+-- Caveats: Scores of two tests do not compare, nor percentiles of two norms. Take objective_code
+--   overall to count tests, is_primary to count students. Results without a school or student that
+--   matches are in marts.rpt_unmatched_result alone.
 --
 -- district_id: District that the row belongs to.
 -- result_key: Names the row: MD5 of district, source, source_record_id, subject, course and
---   objective.
+--   objective. [direct]
 -- student_id: The student in the roster (sourcedId). [direct]
 -- match_method: exact, or zero_insensitive where the file's id lacks leading zeros, or has too
 --   many.
@@ -136,7 +141,8 @@ select
                 when r.objective_code = 'overall' and r.score_status = 'scored' then 2
                 else 3
             end,
-            r.test_date desc nulls last, r.delivered_on desc, r.source_record_id
+            r.test_date desc nulls last, r.delivered_on desc,
+            cast(r.source_record_id as varchar) collate "C"
     ), false) as is_primary,
     r.primary_rule,
     r.score_status,

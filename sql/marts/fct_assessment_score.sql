@@ -1,9 +1,12 @@
 -- One row per district, result and score that it has: fct_assessment_result turned, for those who
 -- would rather filter on the name of a score than pick a column.
 -- Key: district_id, result_key, score_name
+-- Fresh: As marts.fct_assessment_result.
+-- Caveats: Several rows a result: never count results here. Scores that differ in score_name do not
+--   compare.
 --
 -- district_id: District that the row belongs to.
--- result_key: Row of fct_assessment_result.
+-- result_key: Row of fct_assessment_result. [direct]
 -- student_id: The student in the roster (sourcedId). [direct]
 -- assessment_code: The assessment.
 -- subject: Subject of the result.

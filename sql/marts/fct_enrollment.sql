@@ -1,10 +1,13 @@
 -- One row per version of an enrollment: of one person in one class, in one role. A version holds
 -- from valid_from until the delivery that changed or dropped it.
 -- Key: district_id, enrollment_id, valid_from
+-- Fresh: The latest roster delivery; earlier ones are kept as versions.
+-- Caveats: Several rows an enrollment, one for each version: ask for is_enrolled, is_current or a
+--   day. Nothing is known of days before the district's first delivery.
 --
 -- district_id: District that the row belongs to.
 -- enrollment_id: Identifier of the enrollment; built from class, person, role and begin date where
---   the delivery has none. [indirect]
+--   the delivery has none. [direct]
 -- valid_from: Delivery day from which the roster said so.
 -- valid_to: Delivery day from which it no longer did (exclusive); null while it does.
 -- is_current: True where the latest delivery says so and still has the person and the class.

@@ -3,6 +3,9 @@
 -- the roster are in fct_assessment_result too, scored where they are final, else partial or without
 -- a score.
 -- Key: district_id, vendor_student_id, lesson_id, attempt
+-- Fresh: The latest poll: every few minutes while tests are open.
+-- Caveats: Only tests that are assigned, graded or on the watch list are known. A score counts
+--   where finalized is true.
 --
 -- district_id: District that the row belongs to.
 -- vendor_student_id: The student as PowerPath has it. [direct]

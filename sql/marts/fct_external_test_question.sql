@@ -2,6 +2,9 @@
 -- external test. Feedback on answers may be a teacher's words on a student: it is left out, and is
 -- in external_tests.question_results where the district keeps it.
 -- Key: district_id, vendor_student_id, lesson_id, attempt, question_id
+-- Fresh: The latest poll, as marts.fct_external_test.
+-- Caveats: A question with partial credit is correct to the vendor. Questions of attempts that are
+--   not final may still change.
 --
 -- district_id: District that the row belongs to.
 -- vendor_student_id: The student as PowerPath has it. [direct]

@@ -2,6 +2,8 @@
 -- or whose import may have enrolled the student in a course or failed to: why, since when, when it
 -- is asked about again, and what a person can do.
 -- Key: district_id, vendor_student_id, lesson_id
+-- Fresh: The latest poll.
+-- Caveats: Tests that are final and enrolled nobody are not in it.
 --
 -- district_id: District that the row belongs to.
 -- vendor_student_id: The student as PowerPath has it. [direct]

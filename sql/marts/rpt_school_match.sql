@@ -2,6 +2,8 @@
 -- results: which school of the roster it is, and how many results wait until a person says so with
 -- `edpipeline match-schools`. Sources that name schools as the roster does are not here.
 -- Key: district_id, source, vendor_school_id
+-- Fresh: The latest load of the source, and the latest decision of a person.
+-- Caveats: Only sources that have schools of their own.
 --
 -- district_id: District that the row belongs to.
 -- source: Source that has the school, such as star.
@@ -12,7 +14,7 @@
 --   school_not_matched (nobody said anything yet, or the school has left the roster altogether).
 -- school_id: The school of the roster; null unless matched.
 -- school_name: Its name there.
--- decided_by: Who decided; null where nobody did.
+-- decided_by: Who decided; null where nobody did. [direct]
 -- decided_at: When, in UTC.
 -- last_seen_on: Delivery day of the last list or result that had the school.
 -- result_count: Results of tests taken there, without counting their parts.
@@ -24,8 +26,8 @@ with tested as (
         row_number() over (
             partition by r.district_id, r.source_system, r.vendor_school_id
             order by
-                r.delivered_on desc, r.tested_school_code nulls last,
-                r.tested_school_name nulls last
+                r.delivered_on desc, cast(r.tested_school_code as varchar) collate "C" nulls last,
+                cast(r.tested_school_name as varchar) collate "C" nulls last
         ) as recency
     from assessments.results r
     where r.vendor_school_id <> '' and r.objective_code = 'overall'

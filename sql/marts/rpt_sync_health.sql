@@ -1,5 +1,8 @@
 -- One row per district and source: how its syncs are doing.
 -- Key: district_id, source
+-- Fresh: The day computed_on; counts of the last 30 days are as of then.
+-- Caveats: It does not age by itself: where nothing was loaded since, days_since_last_load is too
+--   small.
 --
 -- district_id: District that the row belongs to.
 -- source: System that the data comes from.

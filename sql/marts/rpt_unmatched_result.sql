@@ -2,6 +2,8 @@
 -- student was not found in the roster. It goes by itself when `edpipeline match-schools` matches
 -- the school, and when a later roster brings the student.
 -- Key: district_id, source_system, source_record_id, subject, course
+-- Fresh: The latest load of results, of school matches or of the roster.
+-- Caveats: Results whose rows were rejected are not in it: see ops.rejected_rows.
 --
 -- district_id: District that the row belongs to.
 -- source_system: Source of the result.

@@ -1,6 +1,9 @@
 -- One row per district, source and uploaded drop: what became of its rows, and how many of the
 -- results that count now found their student.
 -- Key: district_id, source, drop_id
+-- Fresh: The latest load of results, of school matches or of the roster.
+-- Caveats: Counts results that count now: of a drop that later ones have replaced, none. A rate is
+--   of results, not of students.
 --
 -- district_id: District that the row belongs to.
 -- source: Source that was uploaded.
@@ -65,7 +68,8 @@ rates as (
     select
         m.district_id, m.sync_id, m.match_field, m.is_chosen, m.matched_count,
         row_number() over (
-            partition by m.district_id, m.sync_id order by m.matched_count desc, m.is_chosen desc
+            partition by m.district_id, m.sync_id
+            order by m.matched_count desc, m.is_chosen desc, m.match_field
         ) as place
     from ops.match_rates m
 )

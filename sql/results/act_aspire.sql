@@ -860,7 +860,7 @@ ranked_tests as (
         t.*,
         row_number() over (
             partition by t.district_id, t.source_record_id, t.subject
-            order by t.valid_from desc, t.line desc, t.result_id
+            order by t.valid_from desc, t.line desc, cast(t.result_id as varchar) collate "C"
         ) as recency
     from tests t
 ),
@@ -940,7 +940,7 @@ overall as (
                 o.district_id, o.match_value, o.assessment_code, o.subject, o.school_year, o.term
             order by
                 o.is_standing desc, o.tested_at desc nulls last, o.valid_from desc, o.line desc,
-                o.source_record_id
+                cast(o.source_record_id as varchar) collate "C"
         ) = 1 as is_primary
     from dated o
 ),

@@ -71,7 +71,7 @@ deliveries as (
         t.score_status = 'scored' and t.valid_to is null as is_standing,
         row_number() over (
             partition by t.district_id, t.source_record_id
-            order by t.valid_from desc, t.line desc, t.result_id
+            order by t.valid_from desc, t.line desc, cast(t.result_id as varchar) collate "C"
         ) as delivery
     from tests t
 ),
@@ -83,7 +83,7 @@ results as (
                 d.district_id, d.match_value, d.assessment_code, d.subject, d.school_year, d.term
             order by
                 d.is_standing desc, d.date_completed desc, d.valid_from desc, d.line desc,
-                d.source_record_id
+                cast(d.source_record_id as varchar) collate "C"
         ) = 1 as is_primary,
         case
             when d.score_status <> 'scored' or d.subject is null then null

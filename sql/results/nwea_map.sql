@@ -170,7 +170,8 @@ compared as (
         row_number() over (
             partition by d.district_id, d.match_value, d.assessment_code, d.subject_code,
                 d.course_code, d.school_year, d.term, d.is_deleted
-            order by d.test_start_date, d.test_start_time nulls last, d.record_id
+            order by d.test_start_date, d.test_start_time nulls last,
+                cast(d.record_id as varchar) collate "C"
         ) as attempt,
         max(d.growth_flag) over (
             partition by d.district_id, d.match_value, d.assessment_code, d.subject_code,
@@ -181,7 +182,7 @@ compared as (
                 d.course_code, d.school_year, d.term, d.is_deleted
             order by d.growth_flag desc, case when d.scale like '%spanish%' then 1 else 0 end,
                 d.test_start_date desc, d.test_start_time desc nulls last,
-                d.test_standard_error nulls last, d.record_id
+                d.test_standard_error nulls last, cast(d.record_id as varchar) collate "C"
         ) as preference
     from delivered d
     where d.delivery = 1

@@ -120,7 +120,7 @@ select
         partition by
             n.district_id, n.match_value, n.assessment_code, n.known_subject, n.school_year,
             n.term, n.is_standing
-        order by n.attempt desc, n.result_id
+        order by n.attempt desc, cast(n.result_id as varchar) collate "C"
     ) = 1 as is_primary,
     cast('latest_final_attempt' as varchar) as primary_rule,
     cast(n.judged_status as varchar) as score_status,

@@ -54,7 +54,7 @@ ranked_units as (
         u.*,
         row_number() over (
             partition by u.district_id, u.test_session_id, u.plain_name
-            order by u.valid_from desc, u.line desc, u.result_id
+            order by u.valid_from desc, u.line desc, cast(u.result_id as varchar) collate "C"
         ) as delivery
     from unit_versions u
     where u.recency = 1 and u.plain_name <> 'overall' and u.score is not null
@@ -68,7 +68,7 @@ units_of_tests as (
                 case when u.low <= u.score then u.low end, chr(31),
                 case when u.high >= u.score then u.high end, chr(31)
             ),
-            chr(30) order by u.name
+            chr(30) order by cast(u.name as varchar) collate "C"
         ) as units
     from ranked_units u
     where u.delivery = 1
@@ -288,7 +288,7 @@ deliveries as (
         row_number() over (
             partition by
                 n.district_id, n.source_record_id, coalesce(n.subject, n.subject_word)
-            order by n.valid_from desc, n.line desc, n.result_id
+            order by n.valid_from desc, n.line desc, cast(n.result_id as varchar) collate "C"
         ) as delivery
     from named n
     left join covered c
@@ -333,7 +333,7 @@ results as (
                 r.school_year, r.term, r.score_status = 'scored' and r.valid_to is null
             order by
                 r.sat_on desc nulls last, r.completed_at desc nulls last, r.valid_from desc,
-                r.line desc, r.source_record_id
+                r.line desc, cast(r.source_record_id as varchar) collate "C"
         ) = 1 as is_primary
     from dated r
 ),

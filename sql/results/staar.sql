@@ -616,7 +616,7 @@ delivered as (
             partition by f.district_id, f.record_id, f.subject
             order by f.valid_from desc, case when f.status = 'no_information' then 1 else 0 end,
                 case when f.valid_to is null then 0 else 1 end, f.line desc, f.edition,
-                f.result_id
+                cast(f.result_id as varchar) collate "C"
         ) as delivery
     from identified f
 ),
@@ -629,7 +629,8 @@ preferred as (
                 d.school_year, d.term, d.status = 'scored' and d.valid_to is null
             order by case when d.grade = d.own_grade or d.own_grade is null then 0 else 1 end,
                 d.admin desc nulls last, d.test_date desc nulls last, d.attempt desc nulls last,
-                d.grade desc nulls last, d.valid_from desc, d.line desc, d.record_id
+                d.grade desc nulls last, d.valid_from desc, d.line desc,
+                cast(d.record_id as varchar) collate "C"
         ) as preference,
         coalesce(d.status = 'scored', false) as is_scored,
         nullif('{' || concat_ws(', ',

@@ -200,14 +200,15 @@ compared as (
         row_number() over (
             partition by c.district_id, c.match_value, c.assessment_code, c.ends_in,
                 coalesce(c.season, c.season_of_day), c.is_deleted, c.has_test
-            order by c.taken_at nulls last, c.assessment_id
+            order by c.taken_at nulls last, cast(c.assessment_id as varchar) collate "C"
         ) as attempt,
         row_number() over (
             partition by c.district_id, c.match_value, c.assessment_code, c.ends_in,
                 coalesce(c.season, c.season_of_day), c.is_deleted, c.has_test, c.test_status
             order by case when c.window_name is null then 1 else 0 end, c.taken_at desc nulls last,
                 c.completed_date desc nulls last,
-                c.standard_error_of_measurement nulls last, c.assessment_id
+                c.standard_error_of_measurement nulls last,
+                cast(c.assessment_id as varchar) collate "C"
         ) as preference
     from classified c
 ),

@@ -42,6 +42,7 @@ def main() -> None:
             "scantron": vendors.scantron_url,
             "powerpath": vendors.powerpath_url,
             "powerpath_token": vendors.powerpath_token_url,
+            "score_reports": vendors.score_reports_url,
         }
         print(json.dumps({**urls, "control": vendors.control_url}), flush=True)
         sys.stdin.read()

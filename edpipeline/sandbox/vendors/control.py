@@ -9,11 +9,16 @@
     POST /assign   {"student": "S101", "lesson": "CR-0001"}: see ExternalTests.assign
     POST /vendor   {"student": "S101", "lesson": "CR-0001", "edulastic": {"grade": "GRADED"}} or
                    {..., "mastery_track": {"scoreStatus": "exempt"}}: see ExternalTests.vendor
+    POST /regenerate  {"username": "..."}: new credentials for the score reports, {"secret": "..."}
+    POST /permit   {"ssid": "0123456789"} or {..., "permitted": false}: score reports of a student
+    POST /reports  {"ssid": "0123456789", "reports": [...]}: see ScoreReports.set_reports
+    POST /unlist   {"ssid": "0123456789", "type": "CAST", "lang": "ES", "year": 2026}
     POST /clock    {"advance_s": 3600} or {"now": "2026-11-01T00:00:00Z"}, or both
     GET  /calls    {"counts": {"star": {"GET /star/...": 3}}, "calls": [...]}, without secrets
     GET  /state    the clock, tokens, logins, records, faults to come, the servers' CPU seconds
     GET  /ids?listing=SR   the ids of the records listed now
     GET  /pairs    PowerPath's pairs: see ExternalTests.told_pairs
+    GET  /score-report-students   how each SSID stands: see ScoreReports.students
 
 What cannot be is answered with 400 and `{"error": "..."}`.
 """
@@ -48,12 +53,17 @@ def control_app(office: Office) -> Starlette:
         "lesson": lambda given: office.tests.lesson(**given),
         "assign": lambda given: office.assign(**given),
         "vendor": lambda given: office.vendor(**given),
+        "regenerate": lambda given: {"secret": office.regenerate(**given)},
+        "permit": lambda given: office.permit(**given),
+        "reports": lambda given: office.desk.score_reports.set_reports(**given),
+        "unlist": lambda given: office.desk.score_reports.unlist(**given),
         "clock": lambda given: office.clock(**given),
     }
     looks: dict[str, Callable[[Request], Any]] = {
         "calls": lambda request: office.calls(),
         "state": lambda request: office.state(),
         "pairs": lambda request: {"pairs": office.pairs()},
+        "score-report-students": lambda request: {"students": office.score_report_students()},
         "ids": lambda request: {"ids": office.ids(request.query_params.get("listing", ""))},
     }
     return Starlette(
@@ -70,10 +80,11 @@ def control_app(office: Office) -> Starlette:
 def _post(act: Callable[[Any], object], office: Office) -> Endpoint:
     async def answered(request: Request) -> Response:
         try:
-            act(json.loads(await request.body() or b"{}"))
+            told = act(json.loads(await request.body() or b"{}"))
         except (AttributeError, TypeError, ValueError) as error:
             return JSONResponse({"error": str(error)}, 400)
-        return JSONResponse({"ok": True, "now": office.shows()})
+        more = told if isinstance(told, dict) else {}
+        return JSONResponse({"ok": True, "now": office.shows(), **more})
 
     return answered
 

@@ -12,16 +12,22 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from edpipeline.sandbox.vendors.faults import Fault, other_page, page_asked
-from edpipeline.sandbox.vendors.office import POWERPATH, Office
+from edpipeline.sandbox.vendors.office import POWERPATH, SCORE_REPORTS, Office
+from edpipeline.sandbox.vendors.score_reports_files import FILES
 from edpipeline.sandbox.vendors.world import CANARY
 
 _SHOWN = frozenset(
     {"subject", "schoolYear", "modifiedSince", "schoolId", "locationId", "page", "pageSize"}
     | {"offset", "limit", "sort", "orderBy", "fields", "status", "grade", "attempt"}
+    | {"type", "lang", "year", "final"}
 )
 """The parameters whose values the log of calls shows."""
-_POWERPATH = ("powerpath", "ims", "oauth2")
-_PLACEMENT = "/powerpath/placement/"
+_VENDORS = dict.fromkeys(("powerpath", "ims", "oauth2"), POWERPATH) | dict.fromkeys(
+    ("api", FILES), SCORE_REPORTS
+)
+"""Whose a path is, by its first part; all others are the vendor's own name."""
+_HIDDEN = ("/powerpath/placement/", f"/{FILES}/")
+"""Where the rest of a path is the id of a student, or opens what must stay closed."""
 _COOKIE = (b"set-cookie", f"vendor_session={CANARY}cookie; Path=/; HttpOnly".encode())
 _LOGIN_PAGE = (
     b"<!DOCTYPE html><html><title>Sign in</title><body>Please sign in again. "
@@ -64,9 +70,8 @@ class Door:
     def _noted(self, scope: Scope, query: Mapping[str, str]) -> dict[str, Any]:
         path = scope["path"]
         first = path.split("/")[1]
-        vendor = POWERPATH if first in _POWERPATH else first
-        # The id of a student stands in this path.
-        path = f"{_PLACEMENT}***" if path.startswith(_PLACEMENT) else path
+        vendor = _VENDORS.get(first, first)
+        path = next((f"{it}***" for it in _HIDDEN if path.startswith(it)), path)
         given = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
         call = {
             "at": self._office.shows(),
@@ -74,7 +79,7 @@ class Door:
             "method": scope["method"],
             "path": path,
             "query": {it: value if it in _SHOWN else "***" for it, value in query.items()},
-            "auth": given.partition(" ")[0] or None,
+            "auth": (given.partition(" ")[0] if " " in given else "raw") if given else None,
             "status": None,
             "fault": [],
         }

@@ -82,7 +82,7 @@ class Fault:
     """Say that there are so many pages."""
     of: str = ""
     """The field of an answer whose records change; by default the listing's, or the answer itself
-    where it is about one test."""
+    where it is about one test. The records of an answer that is a list are what it lists."""
     add_field: Mapping[str, Any] = field(default_factory=dict)
     """Fields and values for every record."""
     remove_field: str | list[str] = ""
@@ -157,6 +157,9 @@ class Fault:
             answer = json.loads(body)
         except ValueError:
             return body
+        if isinstance(answer, list):
+            records = [self._record(it) if isinstance(it, dict) else it for it in answer]
+            return json.dumps(records, ensure_ascii=False).encode()
         if not isinstance(answer, dict):
             return body
         named = next((it for it in (self.of, *RECORDS) if it in answer), None)

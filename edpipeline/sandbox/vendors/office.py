@@ -11,12 +11,14 @@ from edpipeline.sandbox.vendors import scantron_records, star_details, star_reco
 from edpipeline.sandbox.vendors.faults import Fault
 from edpipeline.sandbox.vendors.people import District
 from edpipeline.sandbox.vendors.powerpath_tests import ExternalTests
+from edpipeline.sandbox.vendors.score_reports_records import ScoreReports
 from edpipeline.sandbox.vendors.shelf import Asked, BulkShelf, Listed, Shelf
 from edpipeline.sandbox.vendors.world import CANARY, VendorWorld
 
 SCANTRON = "scantron"
 STAR = "star"
 POWERPATH = "powerpath"
+SCORE_REPORTS = "score_reports"
 _CALLS_KEPT = 10_000
 LISTINGS = ("assessments", "standards", "skill-areas")
 """What STAR lists of a product."""
@@ -47,6 +49,7 @@ class Desk:
     """PowerPath's tokens that were asked for with the scope to read alone."""
     tests: ExternalTests | None = None
     """PowerPath's external tests, made when first asked for."""
+    score_reports: ScoreReports = field(default_factory=ScoreReports)
     cpu_before: float = field(default_factory=time.thread_time)
 
 
@@ -127,6 +130,23 @@ class Office:
         """PowerPath's pairs; see ExternalTests.told_pairs."""
         return self.tests.told_pairs()
 
+    def regenerate(self, username: str) -> str:
+        """New credentials for the score reports; see ScoreReports.regenerate."""
+        secret = self.desk.score_reports.regenerate(self.world, username)
+        alive = self.desk.score_reports.holders
+        self.desk.tokens = {
+            it: of for it, of in self.desk.tokens.items() if of[0] != SCORE_REPORTS or it in alive
+        }
+        return secret
+
+    def score_report_students(self) -> dict[str, str]:
+        """How each student stands at the score report service; see ScoreReports.students."""
+        return self.desk.score_reports.students(self.world, self.district)
+
+    def permit(self, ssid: str, permitted: bool = True) -> None:
+        """Let the student's LEA have the score reports from now on, or let it not."""
+        self.desk.score_reports.permitted[ssid] = permitted
+
     @property
     def district(self) -> District:
         """Whose data it is."""
@@ -163,10 +183,15 @@ class Office:
 
     def new_token(self, vendor: str, seconds: int) -> str:
         """A token that nobody had before."""
-        self.desk.tokens_made[vendor] += 1
-        token = f"{CANARY}{vendor}-token-{self.world.seed}-{self.desk.tokens_made[vendor]}"
-        self.desk.tokens[token] = (vendor, self.desk.now + seconds * 1000)
+        number = self.desk.tokens_made[vendor] + 1
+        token = f"{CANARY}{vendor}-token-{self.world.seed}-{number}"
+        self.keep_token(vendor, token, seconds)
         return token
+
+    def keep_token(self, vendor: str, token: str, seconds: int) -> None:
+        """Let a token that was just made hold for so long."""
+        self.desk.tokens_made[vendor] += 1
+        self.desk.tokens[token] = (vendor, self.desk.now + seconds * 1000)
 
     def token_holds(self, vendor: str, token: str) -> bool:
         """Whether the vendor gave this token, and it has neither expired nor been revoked."""
@@ -229,7 +254,7 @@ class Office:
                 "tokens_made": desk.tokens_made[vendor],
                 "bytes_sent": desk.bytes_sent[vendor],
             }
-            for vendor in (STAR, SCANTRON, POWERPATH)
+            for vendor in (STAR, SCANTRON, POWERPATH, SCORE_REPORTS)
         }
         return {
             "now": self.shows(),
@@ -250,6 +275,7 @@ class Office:
                 "records": self.scantron().count(asked),
             },
             POWERPATH: common[POWERPATH] | self.tests.state(),
+            SCORE_REPORTS: common[SCORE_REPORTS],
         }
 
 

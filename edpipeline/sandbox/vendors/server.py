@@ -20,6 +20,8 @@ from edpipeline.sandbox.vendors.door import Door, Protocol
 from edpipeline.sandbox.vendors.office import SCANTRON, STAR, Office
 from edpipeline.sandbox.vendors.powerpath import PowerPath
 from edpipeline.sandbox.vendors.scantron import scantron_app
+from edpipeline.sandbox.vendors.score_reports import ScoreReportService
+from edpipeline.sandbox.vendors.score_reports_files import FILES
 from edpipeline.sandbox.vendors.star import star_app
 from edpipeline.sandbox.vendors.world import VendorWorld
 
@@ -63,6 +65,12 @@ class Vendors:
     def powerpath_token_url(self) -> str:
         """Where PowerPath's tokens are."""
         return f"{self.powerpath_url}/oauth2/token"
+
+    @property
+    def score_reports_url(self) -> str:
+        """The base URL of the score report service, without a slash at its end; its endpoints
+        begin with `/api/v1/`."""
+        return f"http://{HOST}:{self.port}"
 
     @property
     def control_url(self) -> str:
@@ -110,6 +118,35 @@ class Vendors:
     def pairs(self) -> list[dict[str, Any]]:
         """PowerPath's pairs of student and lesson; see ExternalTests.told_pairs."""
         return self._ask(self._office.pairs)
+
+    def regenerate(self, username: str) -> str:
+        """New credentials for the score reports: the new secret. The old one and its tokens end at
+        once. Raises ValueError for an unknown user name."""
+        return self._ask(lambda: self._office.regenerate(username))
+
+    def permit(self, ssid: str) -> None:
+        """Let the student's own LEA have the score reports from now on."""
+        self._ask(lambda: self._office.permit(ssid))
+
+    def forbid(self, ssid: str) -> None:
+        """Let no LEA have the student's score reports from now on."""
+        self._ask(lambda: self._office.permit(ssid, False))
+
+    def reports(self, ssid: str, reports: Sequence[Mapping[str, Any]]) -> None:
+        """List these score reports for a student: `[{"type": "CAST", "lang": "EN", "year": 2026,
+        "grade": "05"}]`; see ScoreReports.set_reports."""
+        self._ask(lambda: self._office.desk.score_reports.set_reports(ssid, reports))
+
+    def unlist(
+        self, ssid: str, type: str | None = None, lang: str | None = None, year: int | None = None
+    ) -> None:
+        """List those score reports of a student no more; without more words, none at all."""
+        self._ask(lambda: self._office.desk.score_reports.unlist(ssid, type, lang, year))
+
+    def score_report_students(self) -> dict[str, str]:
+        """How each student stands at the score report service, by SSID: `listed`, `empty`,
+        `unknown` (404), `elsewhere` (403), `late` (403 until the vendors' next day)."""
+        return self._ask(self._office.score_report_students)
 
     def reset(self) -> None:
         """Everything as it was at the start: world, clock, records; no faults, tokens or calls."""
@@ -164,9 +201,11 @@ class Vendors:
         # Again, on this thread, whose time counts as the servers'.
         self._office.reset()
         powerpath = PowerPath(self._office)
+        score_reports = ScoreReportService(self._office)
         vendors = Starlette(
             routes=[
                 *(Mount(path, powerpath) for path in ("/powerpath", "/ims", "/oauth2")),
+                *(Mount(path, score_reports) for path in ("/api", f"/{FILES}")),
                 Mount(f"/{STAR}", star_app(self._office)),
                 Mount(f"/{SCANTRON}", scantron_app(self._office)),
             ]

@@ -9,6 +9,12 @@ from edpipeline.sandbox.sizes import DEMO, Size
 
 CANARY = "CANARY-"
 """In every secret, so that one that was written down can be found."""
+_SECRETS = (
+    *("star_client_secret", "scantron_password", "powerpath_client_secret"),
+    *("score_reports_username", "score_reports_secret"),
+    *("score_reports_charter_username", "score_reports_charter_secret"),
+)
+_SHARES = ("unknown", "elsewhere", "late", "empty")
 
 
 @dataclass(frozen=True)
@@ -79,12 +85,39 @@ class VendorWorld:
     powerpath_vendor_error: int = 500
     """Status of an import that a provider makes fail."""
 
+    score_reports_username: str = field(default=f"{CANARY}score-reports-user", repr=False)
+    score_reports_secret: str = field(default=f"{CANARY}score-reports-secret", repr=False)
+    score_reports_charter_username: str = field(default=f"{CANARY}charter-user", repr=False)
+    score_reports_charter_secret: str = field(default=f"{CANARY}charter-secret", repr=False)
+    score_reports_charter_school: str = ""
+    """The roster's id of a school whose students are the charter's alone: `0103`."""
+    score_reports_token_s: int = 3600
+    score_reports_token_exp: bool = True
+    """Whether a token says when it ends."""
+    score_reports_link_s: int = 1800
+    """Seconds until a link expires."""
+    score_reports_unknown: int = 3
+    """Of a hundred students, how many the service does not know."""
+    score_reports_elsewhere: int = 3
+    """... are another LEA's."""
+    score_reports_late: int = 3
+    """... are another LEA's until the next day."""
+    score_reports_empty: int = 4
+    """... have no report, beside those who never took a test."""
+    score_reports_html: bool = False
+    """List each report as PDF and, for each content area, as HTML."""
+    score_reports_unknown_type: str = ""
+    """A type that no document knows; where there is one, a student in four has reports of it."""
+
     def __post_init__(self) -> None:
-        for secret in ("star_client_secret", "scantron_password", "powerpath_client_secret"):
+        for secret in _SECRETS:
             if CANARY not in getattr(self, secret):
                 raise ValueError(f"{secret}: a secret of the sandbox contains {CANARY}")
         if self.now is not None and self.now.tzinfo is None:
             raise ValueError("now: give the moment with its time zone")
+        shares = [getattr(self, f"score_reports_{it}") for it in _SHARES]
+        if min(shares) < 0 or sum(shares) > 100:
+            raise ValueError(f"score_reports: {_SHARES} are shares of a hundred students")
 
     @property
     def start(self) -> datetime:

@@ -27,7 +27,7 @@ every column, `layouts` the files of a poll.
 """
 
 from edpipeline.model import ApiPoll
-from edpipeline.sources.powerpath.delivery import planner
+from edpipeline.sources.polls import planner
 from edpipeline.sources.results import ResultTable, read_source
 
 SOURCE = read_source(
