@@ -52,7 +52,7 @@ from edpipeline.pollers import Polled, poller
 from edpipeline.polling import listed_at
 from edpipeline.surveying.accounts import require_none_forgotten
 from edpipeline.surveying.poll import is_anybody_unasked
-from edpipeline.uses import ScoreReportsUse
+from edpipeline.uses import RefusalLimit, ScoreReportsUse
 
 TICK_MINUTES = 5
 EVERY_FIVE_MINUTES = f"*/{TICK_MINUTES} * * * *"
@@ -190,9 +190,9 @@ class _PollRun(Run):
         day, district_id = day_and_district(key)
         of_day = self.pipeline, self.source, district_id, day
         if self.source.is_surveyed:
-            use = self.pipeline.district(district_id).score_reports or ScoreReportsUse()
-            told = survey_day(*of_day)
-            yield from surveys.of_survey(self.source, key, told, use.refusal_limit)
+            use = self.pipeline.district(district_id).daily_use(self.source.name)
+            limit = use.refusal_limit if isinstance(use, ScoreReportsUse) else RefusalLimit()
+            yield from surveys.of_survey(self.source, key, survey_day(*of_day), limit)
         else:
             yield from checks.of_polls(self.source, key, poll_day(*of_day))
 

@@ -19,7 +19,7 @@ from edpipeline.orchestration.checks import (
     numbers,
 )
 from edpipeline.orchestration.standing import SurveyDay
-from edpipeline.sources.score_reports import decisions
+from edpipeline.surveying.account import are_usual
 from edpipeline.surveying.accounts import LAST_DAYS, WARN_DAYS, days_left, expiry
 from edpipeline.uses import RefusalLimit, ReportConfiguration
 
@@ -62,7 +62,7 @@ def of_survey(
     share = total / told.asked if told.asked else 0.0
     share_told = {"share": dg.MetadataValue.float(share)}
     of_asked = f"{share:.1%} of those asked about"
-    usual = decisions.may_go_on(total, told.asked, limit.percent, limit.floor)
+    usual = are_usual(total, told.asked, limit)
     yield _students(source, key, ALLOWED, refused, of_asked, share_told, usual)
     unclear = {"not understood": told.not_understood, "refused as wrong": told.bad_request}
     yield _students(source, key, UNDERSTOOD, unclear, f"{table} says what came")

@@ -51,8 +51,7 @@ class Account:
             asked = self._outcomes.total()
             for outcome, meaning in REFUSALS.items():
                 refused = self._outcomes[outcome]
-                limit = self._limit
-                if not decisions.may_go_on(refused, asked, limit.percent, limit.floor):
+                if not are_usual(refused, asked, self._limit):
                     self._stop(Permanent(f"of {asked:,} students, for {refused:,} {meaning}"))
 
     def stop(self, error: EdpipelineError) -> None:
@@ -65,6 +64,11 @@ class Account:
             told = type(error)(f"configuration {self.of.name}: {error}")
             told.status, told.request_id = error.status, error.request_id
             self.trouble = told
+
+
+def are_usual(refused: int, asked: int, limit: RefusalLimit) -> bool:
+    """Whether so many refusals, of all that were asked about, are the students' own."""
+    return decisions.may_go_on(refused, asked, limit.percent, limit.floor)
 
 
 def gravest(troubles: list[EdpipelineError]) -> EdpipelineError:
