@@ -22,8 +22,9 @@ demo: setup ## a district and its vendors on this machine, one whole day synced
 dev: setup ## the same behind the Dagster UI
 	$(BIN)/edpipeline sandbox dev $(ARGS)
 
+# Bytecode is kept even where PYTHONDONTWRITEBYTECODE is set: every worker compiles all else anew.
 test: setup ## every test, on DuckDB and on PostgreSQL
-	$(PYTHON) -m pytest --numprocesses auto --dist loadscope --no-loadscope-reorder \
+	PYTHONDONTWRITEBYTECODE= $(PYTHON) -m pytest --numprocesses auto --dist loadscope --no-loadscope-reorder \
 	  $(ARGS)
 
 check: setup ## style, types and what Dagster would load

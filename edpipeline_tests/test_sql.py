@@ -52,7 +52,7 @@ def both(
         )
         found = []
         for position, url in enumerate(urls):
-            warehouse = prepared(url)
+            warehouse = prepared(url, with_marts=True)
             (folder / str(position)).mkdir()
             load_nights(warehouse, folder / str(position), dialect=DIALECTS[request.param])
             upload_results(warehouse, folder / str(position), SAMPLES.get(request.param, FEW))
