@@ -52,7 +52,7 @@ from edpipeline.pollers import Polled, poller
 from edpipeline.polling import listed_at
 from edpipeline.surveying.accounts import require_none_forgotten
 from edpipeline.surveying.poll import is_anybody_unasked
-from edpipeline.uses import RefusalLimit, ScoreReportsUse
+from edpipeline.uses_of_polls import RefusalLimit, ScoreReportsUse
 
 TICK_MINUTES = 5
 EVERY_FIVE_MINUTES = f"*/{TICK_MINUTES} * * * *"

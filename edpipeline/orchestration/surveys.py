@@ -21,7 +21,7 @@ from edpipeline.orchestration.checks import (
 from edpipeline.orchestration.standing import SurveyDay
 from edpipeline.surveying.account import are_usual
 from edpipeline.surveying.accounts import LAST_DAYS, WARN_DAYS, days_left, expiry
-from edpipeline.uses import RefusalLimit, ReportConfiguration
+from edpipeline.uses_of_polls import RefusalLimit, ReportConfiguration
 
 
 def credentials_valid(

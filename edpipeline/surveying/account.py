@@ -6,7 +6,7 @@ from collections import Counter
 from edpipeline.errors import EdpipelineError, Permanent, Transient
 from edpipeline.sources.score_reports import decisions
 from edpipeline.sources.score_reports.decisions import AGAIN, DRIFTS, REFUSALS, Outcome
-from edpipeline.uses import RefusalLimit, ReportConfiguration
+from edpipeline.uses_of_polls import RefusalLimit, ReportConfiguration
 
 
 class Account:

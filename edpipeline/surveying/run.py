@@ -19,7 +19,7 @@ from edpipeline.surveying.ask import Answer, ask
 from edpipeline.surveying.counts import Survey
 from edpipeline.surveying.students import Subject
 from edpipeline.surveying.vendor import REPORTS, ClientOf
-from edpipeline.uses import ScoreReportsUse
+from edpipeline.uses_of_polls import ScoreReportsUse
 
 NO_ROSTER = "the roster has no students yet: sync it first"
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from edpipeline.sources.score_reports.decisions import AGAIN, SSID, Outcome
-from edpipeline.uses import ScoreReportsUse
+from edpipeline.uses_of_polls import ScoreReportsUse
 from edpipeline.warehouse.engine import Session
 
 ROSTER = dict.fromkeys(("student_id", "school_id", "given"), pl.String())

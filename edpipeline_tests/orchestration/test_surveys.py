@@ -19,7 +19,7 @@ from edpipeline.orchestration.standing import SurveyDay
 from edpipeline.orchestration.steps import FAILURE_TAG
 from edpipeline.orchestration.surveys import of_survey
 from edpipeline.sandbox.vendors import Vendors
-from edpipeline.uses import RefusalLimit
+from edpipeline.uses_of_polls import RefusalLimit
 from edpipeline_tests.orchestration.installation import checks, failure, materializations
 from edpipeline_tests.orchestration.surveyed import (
     NAME,

@@ -19,7 +19,7 @@ from edpipeline.errors import (
 from edpipeline.polling import poll as entering
 from edpipeline.polling.vendor import Pace
 from edpipeline.surveying.account import gravest
-from edpipeline.uses import ReportConfiguration
+from edpipeline.uses_of_polls import ReportConfiguration
 from edpipeline_tests.surveying.installation import (
     DAY,
     DEFAULT,
