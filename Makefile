@@ -4,6 +4,8 @@ BIN := .venv/bin
 PYTHON := $(BIN)/python
 UV := $(BIN)/uv
 ARGS ?=
+LOCKED = $(UV) pip compile --universal --python-version 3.11 --fork-strategy fewest \
+  --generate-hashes --no-annotate --no-emit-index-url --custom-compile-command "make lock" --quiet
 
 .PHONY: help setup demo dev test check bench lock clean
 .DELETE_ON_ERROR:
@@ -20,8 +22,9 @@ demo: setup ## a district and its vendors on this machine, one whole day synced
 dev: setup ## the same behind the Dagster UI
 	$(BIN)/edpipeline sandbox dev $(ARGS)
 
+# Bytecode is kept even where PYTHONDONTWRITEBYTECODE is set: every worker compiles all else anew.
 test: setup ## every test, on DuckDB and on PostgreSQL
-	$(PYTHON) -m pytest --numprocesses auto --dist loadscope --no-loadscope-reorder \
+	PYTHONDONTWRITEBYTECODE= $(PYTHON) -m pytest --numprocesses auto --dist loadscope --no-loadscope-reorder \
 	  $(ARGS)
 
 check: setup ## style, types and what Dagster would load
@@ -33,10 +36,11 @@ check: setup ## style, types and what Dagster would load
 bench: setup ## how fast, next to what others take for the same work
 	$(PYTHON) -m benchmarks $(ARGS)
 
-lock: $(UV) ## requirements.lock from pyproject.toml; ARGS=--upgrade takes what is new
-	$(UV) pip compile pyproject.toml --extra sandbox --group dev --output-file requirements.lock \
-	  --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
-	  --no-annotate --no-emit-index-url --custom-compile-command "make lock" --quiet $(ARGS)
+lock: $(UV) ## both locks, from pyproject.toml; ARGS=--upgrade takes what is new
+	$(LOCKED) pyproject.toml --extra sandbox --extra celery --group dev \
+	  --output-file requirements.lock $(ARGS)
+	$(LOCKED) pyproject.toml deploy/requirements.in --extra celery \
+	  --constraint requirements.lock --output-file deploy/requirements.lock $(ARGS)
 
 clean: ## remove what the targets above made, never your data
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

@@ -17,6 +17,10 @@ Questions that districts ask, each with a query that answers it. It runs word fo
 PostgreSQL and, where it reads marts alone, on `analyst.duckdb`. What is asked for stands in its
 first lines, in `asked`: put your district, school year and so on there; the values here are those
 of the sandbox. What the columns mean stands in the [data dictionary](dictionary.md).
+
+Who sees the de-identified views alone asks those: with `analyst.` for `marts.`, and `student_key`
+and `user_key` for `student_id` and `user_id`, every question to marts that names nobody has the
+same answer there.
 """
 
 

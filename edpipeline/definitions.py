@@ -35,6 +35,7 @@ from edpipeline.orchestration.uploads import (
 from edpipeline.pipeline import Pipeline
 from edpipeline.settings import Settings, load_settings
 from edpipeline.sources import ALL
+from edpipeline.warehouse.lineage import lineage
 from edpipeline.warehouse.marts import marts
 
 
@@ -61,7 +62,7 @@ def build(settings: Settings, patience: LookSettings | None = None) -> dg.Defini
     ]
     ready = ready_job(uploaded)
     found = marts(settings.sql)
-    refilled = mart_assets(found, ALL, open_pipeline)
+    refilled = mart_assets(found, ALL, open_pipeline, lineage(found, settings.sql))
     refill = marts_job(refilled)
     return dg.Definitions(
         assets=[*tables, refilled],

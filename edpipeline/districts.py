@@ -24,16 +24,15 @@ from edpipeline.settings import secret
 from edpipeline.uses import (
     STRICT,
     DailyUse,
-    PowerPathUse,
     PullUse,
     RosterUse,
     ScantronUse,
-    ScoreReportsUse,
     SftpUse,
     StarUse,
     TimeZone,
     UploadUse,
 )
+from edpipeline.uses_of_polls import PowerPathUse, ScoreReportsUse
 
 SLUG = r"^[a-z0-9-]{1,40}$"
 

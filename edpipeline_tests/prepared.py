@@ -1,6 +1,7 @@
 """Warehouses with every table, as copies of one: making the tables takes a second each time.
 
-That they can be made is held by warehouse/test_schema.py and sandbox/test_evening.py.
+That they can be made is held by warehouse/test_schema.py and sandbox/test_evening.py; the tables
+of marts, which the first refill makes, by warehouse/test_marts.py.
 """
 
 import tempfile
@@ -15,6 +16,7 @@ from psycopg.sql import SQL, Identifier
 from edpipeline.sources import ALL, source
 from edpipeline.warehouse.duck import DuckWarehouse
 from edpipeline.warehouse.engine import Warehouse, open_warehouse
+from edpipeline.warehouse.marts import make_marts, marts
 from edpipeline.warehouse.schema import prepare
 from edpipeline_tests.held import close_all
 
@@ -22,26 +24,33 @@ SCRIPTS = Path(__file__).parents[1] / "sql"
 EVERY = tuple(one.name for one in ALL)
 
 
-def prepare_from_copy(warehouse: Warehouse, sources: tuple[str, ...] = EVERY) -> None:
-    """Give a warehouse its tables; one that is empty becomes a copy of one made before."""
+def prepare_from_copy(
+    warehouse: Warehouse, sources: tuple[str, ...] = EVERY, *, with_marts: bool = False
+) -> None:
+    """Give a warehouse its tables; one that is empty becomes a copy of one made before.
+
+    `with_marts` gives it those of the marts too, empty.
+    """
     if isinstance(warehouse, DuckWarehouse):
         if not warehouse.path.exists():
             warehouse.path.parent.mkdir(parents=True, exist_ok=True)
-            warehouse.path.write_bytes(_duckdb_file(sources))
+            warehouse.path.write_bytes(_duckdb_file(sources, with_marts))
     elif _is_empty(warehouse.url):
-        _copy_postgres(warehouse.url, sources)
-    _prepare(warehouse, sources)
+        _copy_postgres(warehouse.url, sources, with_marts)
+    _prepare(warehouse, sources, with_marts=False)
 
 
-def _prepare(warehouse: Warehouse, sources: tuple[str, ...]) -> None:
+def _prepare(warehouse: Warehouse, sources: tuple[str, ...], with_marts: bool) -> None:
     prepare(warehouse, [source(name) for name in sources], SCRIPTS)
+    if with_marts:
+        make_marts(warehouse, marts(SCRIPTS))
 
 
 @cache
-def _duckdb_file(sources: tuple[str, ...]) -> bytes:
+def _duckdb_file(sources: tuple[str, ...], with_marts: bool) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "warehouse.duckdb"
-        _prepare(open_warehouse(f"duckdb:///{path}"), sources)
+        _prepare(open_warehouse(f"duckdb:///{path}"), sources, with_marts)
         close_all()  # only a file that is closed holds all that was written
         return path.read_bytes()
 
@@ -52,9 +61,9 @@ def _is_empty(url: str) -> bool:
     return found is None
 
 
-def _copy_postgres(url: str, sources: tuple[str, ...]) -> None:
+def _copy_postgres(url: str, sources: tuple[str, ...], with_marts: bool) -> None:
     server, name = urlsplit(url)._replace(path="/postgres").geturl(), urlsplit(url).path[1:]
-    like = _postgres_database(server, sources)
+    like = _postgres_database(server, sources, with_marts)
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(SQL("drop database {}").format(Identifier(name)))
         connection.execute(
@@ -63,10 +72,11 @@ def _copy_postgres(url: str, sources: tuple[str, ...]) -> None:
 
 
 @cache
-def _postgres_database(server: str, sources: tuple[str, ...]) -> str:
+def _postgres_database(server: str, sources: tuple[str, ...], with_marts: bool) -> str:
     """The name of a database with the tables, to which nobody connects any more."""
     name = f"prepared_{uuid4().hex}"
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(SQL("create database {}").format(Identifier(name)))
-    _prepare(open_warehouse(urlsplit(server)._replace(path=f"/{name}").geturl()), sources)
+    made = open_warehouse(urlsplit(server)._replace(path=f"/{name}").geturl())
+    _prepare(made, sources, with_marts)
     return name

@@ -31,6 +31,10 @@ COMMANDS = [
     "match-schools",
     "approve",
     "rebuild",
+    "erase",
+    "score-report",
+    "grant",
+    "revoke",
     "history",
     "report",
     "dictionary",
@@ -168,7 +172,7 @@ def test_a_mistake_of_ours_shows_no_text_that_may_hold_a_row(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("FamilyS001")
 
-    monkeypatch.setattr(roster, "chosen", broken)
+    monkeypatch.setattr(roster, "open_pipeline", broken)
     result = run("check", code=70)
     assert "ZeroDivisionError" in result.stderr
     assert "--debug" in result.stderr

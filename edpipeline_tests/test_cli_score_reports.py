@@ -1,12 +1,13 @@
 """What the commands say of score reports, and where the links to them go."""
 
 import re
+import webbrowser
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import typer
+import yaml
 from typer.testing import CliRunner, Result
 
 from edpipeline.cli import app
@@ -133,6 +134,16 @@ def test_check_and_sync_ask_what_became_of_a_configuration_that_vanished(
     assert (f"removed: [{NAME}]" if block else "has no `score_reports:`") in refused.output
 
 
+def test_check_of_all_districts_sees_one_whose_only_source_vanished(at_work: Surveyed) -> None:
+    at_work.survey()
+    districts = at_work.pipeline.settings.districts
+    alone = {"id": DISTRICT, "name": "Quillmere", "time_zone": "America/Los_Angeles"}
+    districts.write_text(yaml.safe_dump({"districts": [alone]}))
+    told = asked("check")
+    assert told.exit_code == 1
+    assert f"removed: [{NAME}]" in told.stdout
+
+
 def test_links_alone_go_to_stdout_and_a_row_says_who_asked_for_them(at_work: Surveyed) -> None:
     student = reported(at_work)
     told = asked(*ASK, student)
@@ -164,14 +175,14 @@ def test_reports_are_opened_in_the_browser_instead(
     at_work: Surveyed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[str] = []
-    monkeypatch.setattr(typer, "launch", lambda url: opened.append(url) or 0)
+    monkeypatch.setattr(webbrowser, "open", lambda url: opened.append(url) or True)
     told = asked(*ASK, reported(at_work), "--open")
     assert told.exit_code == 0, told.output
     assert opened
     assert all(LINK.fullmatch(each) for each in opened)
     assert told.stdout == ""
     assert not LINK.search(told.stderr)
-    monkeypatch.setattr(typer, "launch", lambda _: 1)
+    monkeypatch.setattr(webbrowser, "open", lambda _: False)
     failed = asked(*ASK, reported(at_work), "--open")
     assert failed.exit_code == 1
     assert "without --open" in failed.stderr

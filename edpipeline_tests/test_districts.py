@@ -19,8 +19,8 @@ from edpipeline.districts import (
 from edpipeline.errors import BadConfiguration, NotFound
 from edpipeline.model import Window
 from edpipeline.settings import provided
-from edpipeline.uses import (
-    EditionName,
+from edpipeline.uses import EditionName, UploadUse
+from edpipeline.uses_of_polls import (
     PollPace,
     PollWaits,
     PowerPathUse,
@@ -28,7 +28,6 @@ from edpipeline.uses import (
     ReportConfiguration,
     ScoreReportsUse,
     StudentPace,
-    UploadUse,
 )
 
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJLWAz9n5P0oligs5vGNRRdaD78vS4Cozsj7mlAy7Odo"

@@ -15,12 +15,24 @@ and `approval`, which know no terminal.
     uploads.py      upload, editions
     schools.py      match-schools
     access.py       grant, revoke
+    erase.py        erase
     reports.py      history, report, dictionary
     alerts.py       alerts
     sandbox.py      sandbox demo, dev, up, deliver, environment
 """
 
-from edpipeline.cli import access, alerts, reports, roster, sandbox, schools, score_reports, uploads
+from importlib.util import find_spec
+
+from edpipeline.cli import (
+    access,
+    alerts,
+    erase,
+    reports,
+    roster,
+    schools,
+    score_reports,
+    uploads,
+)
 from edpipeline.cli.application import app
 
 roster.add_to(app)
@@ -28,8 +40,13 @@ uploads.add_to(app)
 schools.add_to(app)
 access.add_to(app)
 score_reports.add_to(app)
+erase.add_to(app)
 reports.add_to(app)
 alerts.add_to(app)
-app.add_typer(sandbox.app, name="sandbox")
+# Its servers are an extra, which a machine in production does not have.
+if all(map(find_spec, ("asyncssh", "flask", "moto"))):
+    from edpipeline.cli import sandbox
+
+    app.add_typer(sandbox.app, name="sandbox")
 
 __all__ = ["app"]

@@ -15,7 +15,8 @@ from edpipeline.pipeline import Pipeline
 from edpipeline.pollers import Polled, poller
 from edpipeline.polling import Poll
 from edpipeline.surveying import Survey
-from edpipeline.uses import DailyUse, PowerPathUse, ScoreReportsUse
+from edpipeline.uses import DailyUse
+from edpipeline.uses_of_polls import PowerPathUse, ScoreReportsUse
 
 
 def poll_one(pipeline: Pipeline, district: District, source: Source, day: date | None) -> int:

@@ -3,6 +3,7 @@
 Links alone go to stdout, one a line, so that they can be piped; what they are goes to stderr.
 """
 
+import webbrowser
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
@@ -77,7 +78,7 @@ def _show(links: Sequence[Link], in_browser: bool) -> None:
         terminal.aside(f"{link.title}{grade}", "bold")
         if not in_browser:
             typer.echo(link.url)
-        elif typer.launch(link.url):
+        elif not webbrowser.open(link.url):
             raise Permanent("no browser could be opened: run it without --open")
     terminal.aside(
         f"Links live {LIFE_MINUTES} minutes, and open for anybody who has them: pass none on, and"

@@ -345,7 +345,7 @@ def _read_deliveries(store: Store, keys: Sequence[str]) -> list[Delivery]:
 def _read_delivery(store: Store, key: str) -> Delivery:
     data = read_record(store, key)
     try:
-        drop = _read_drop(store, data["source"], data["district_id"], data["drop_id"])
+        drop = read_drop(store, data["source"], data["district_id"], data["drop_id"])
     except NotFound as error:
         raise damaged(key, store, "names a drop that is gone") from error
     # Records of older versions have no files: for them the times of the first coming hold.
@@ -357,7 +357,8 @@ def _read_delivery(store: Store, key: str) -> Delivery:
     return Delivery(drop, day, received_at, data["origin"], data.get("choices", {}))
 
 
-def _read_drop(store: Store, source: str, district_id: str, drop_id: str) -> Drop:
+def read_drop(store: Store, source: str, district_id: str, drop_id: str) -> Drop:
+    """A drop as its record has it, with the times of its first coming; raises NotFound."""
     data = read_record(store, f"{root_of(source, district_id)}/drops/{drop_id}/drop.json")
     files = tuple(
         DropFile(

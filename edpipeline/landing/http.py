@@ -35,6 +35,7 @@ from edpipeline.errors import (
     BadConfiguration,
     BadCredentials,
     ConnectionLost,
+    Garbled,
     Permanent,
     Refused,
     Transient,
@@ -358,13 +359,11 @@ class Client:
             pieces.append(piece)
             size += len(piece)
             if size > self.spec.http.most_bytes:
-                return Failure(
-                    Permanent(
-                        f"{name}: the answer ({status}) is larger than"
-                        f" {self.spec.http.most_bytes} bytes; ask for smaller pages, or raise"
-                        " http.most_bytes"
-                    )
+                large = Garbled(
+                    f"{name}: the answer ({status}) is larger than {self.spec.http.most_bytes}"
+                    " bytes; ask for smaller pages, or raise http.most_bytes"
                 )
+                return Failure(about(large, status, headers))
             if self._clock() >= ends:
                 return Failure(ConnectionLost(f"{name}: the answer came too slowly"))
         return read_answer(name, status, headers, b"".join(pieces))

@@ -124,6 +124,12 @@ class S3Store:
         """Whether something is kept under `key`."""
         return self._head(key) is not None
 
+    def written_at(self, key: str) -> datetime:
+        """By the service's clock; see Store."""
+        with self._calling(key):
+            at: datetime = self._client.head_object(**self._at(key))["LastModified"]
+            return at
+
     def replace_file(self, key: str, path: Path) -> None:
         """Write over what is there; see Store. A bucket with versions keeps the one before."""
         with path.open("rb") as source:

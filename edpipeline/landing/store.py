@@ -19,6 +19,7 @@ import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol
 from urllib.parse import urlsplit
@@ -57,6 +58,9 @@ class Store(Protocol):
 
     def exists(self, key: str) -> bool:
         """Whether something is kept under `key`."""
+
+    def written_at(self, key: str) -> datetime:
+        """When it was written, in UTC; raises NotFound."""
 
     def replace_file(self, key: str, path: Path) -> None:
         """Keep a copy of the file in place of what is kept, at once. For erasing alone."""
@@ -174,6 +178,11 @@ class FolderStore:
     def exists(self, key: str) -> bool:
         """Whether something is kept under `key`."""
         return self._path(key).is_file()
+
+    def written_at(self, key: str) -> datetime:
+        """By the file's own time; see Store."""
+        with self.local_copy(key) as path:
+            return datetime.fromtimestamp(path.stat().st_mtime, UTC)
 
     def replace_file(self, key: str, path: Path) -> None:
         """Written beside, then renamed; see Store."""

@@ -135,7 +135,7 @@ def _life_of_jwt(token: str) -> float:
     try:
         claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
         return max(0.0, float(claims["exp"]) - float(claims["iat"]))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return 0.0
 
 

@@ -92,12 +92,15 @@ class TableLoad:
         self.removals = 0
         """Rows that this delivery takes away: no longer there, or marked as deleted."""
         self.excluded = 0
+        self.taken_out = 0
+        self.waiting = 0
         self.met = 0
         self.orphans = 0
         self.gone = 0
         self.left_behind = 0
         self.doubtful = 0
-        """Rows of the relations of that name, which need no look where there are none."""
+        """Rows of the relations of that name (`taken_out` of `out_`, `waiting` of `held_`), which
+        need no look where there are none: each would be a join as wide as the table."""
 
     def sql(self, text: str) -> str:
         """Fill in the names of this table's relations."""
@@ -132,6 +135,7 @@ class TableLoad:
         if excluded.exists():
             self.session.stage(self.sql("excluded_{staged}"), [excluded], {"line": "bigint"})
             self.excluded = self.run("insert into {out} select line from excluded_{staged}")
+            self.taken_out = self.excluded
         self.has_rows = bool(
             self.session.rows(
                 self.sql("select 1 from {table} t where {open} limit 1"), **self.parameters
@@ -187,8 +191,12 @@ class TableLoad:
                     select 1 from {{unseen}} u where u.row_hash = t.row_hash) as twice,
                 t.row_hash as old_hash
             from {{staged}} s join {{table}} t on {{open}} and t.{{key}} = s.{{key}}
-            where s.line not in (select line from {{out}})"""
+            where {self.still_in()}"""
         )
+
+    def still_in(self) -> str:
+        """A condition on staged rows `s`: they were not taken out."""
+        return "s.line not in (select line from {out})" if self.taken_out else "true"
 
     def _settle_twice(self) -> None:
         """Keys that stand in the file once unchanged and once in other words."""
@@ -211,7 +219,7 @@ class TableLoad:
         if both.height:
             self.counts.rejected["duplicate_conflict"] += both.height
             self.checked.recognised -= earlier.height
-        self.run("insert into {out} select line from {met} where twice")
+        self.taken_out += self.run("insert into {out} select line from {met} where twice")
 
     def _settle_contradicted(self) -> None:
         """Keys that stand once unchanged, and several times in other words that contradict each
@@ -283,7 +291,7 @@ class TableLoad:
         """Close and open versions; called after references have taken lines out."""
         held = " and not deletes" if hold_removals else ""
         if hold_removals:
-            self.run(
+            self.waiting = self.run(
                 "insert into {held} select line from {met}"
                 " where deletes and not twice and line not in (select line from {out})"
             )
@@ -295,8 +303,7 @@ class TableLoad:
         inserted = self._insert() if self.has_staged else 0
         self.counts.added = inserted - self.counts.changed
         refreshed = self._refresh()
-        kept = self.value("select count(*) from {held}") if hold_removals else 0
-        self.counts.unchanged = self.checked.recognised + refreshed + kept
+        self.counts.unchanged = self.checked.recognised + refreshed + self.waiting
         if not hold_removals and self.gone:
             self.counts.removed = self.close("t.{key} in (select {key} from {gone})")
         self.counts.held = self.removals if hold_removals else 0
@@ -311,14 +318,17 @@ class TableLoad:
         )
 
     def _insert(self) -> int:
+        wanted = [self.still_in()]
+        if self.waiting:
+            wanted.append("s.line not in (select line from {held})")
+        if self.met:
+            wanted.append("s.line not in (select line from {met} where not differs)")
         return self.run(
-            """insert into {table} (district_id, {columns}, valid_from, valid_to, row_hash, warned,
-                drop_id, line)
-            select $district, {s_columns}, $day, null, s.row_hash, s.warned, $drop_id, s.line
-            from {staged} s
-            where s.line not in (select line from {out})
-                and s.line not in (select line from {held})
-                and s.line not in (select line from {met} where not differs)"""
+            f"""insert into {{table}} (district_id, {{columns}}, valid_from, valid_to, row_hash,
+                warned, drop_id, line)
+            select $district, {{s_columns}}, $day, null, s.row_hash, s.warned, $drop_id, s.line
+            from {{staged}} s
+            where {" and ".join(wanted)}"""
         )
 
     def _refresh(self) -> int:

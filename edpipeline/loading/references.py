@@ -162,7 +162,7 @@ class References:
                 select s.line, s.{{key}} as record_id, s.{name} as reference, 1 as total,
                     1 as missing
                 from {{staged}} s
-                where s.{name} is not null and s.line not in (select line from {{out}})
+                where s.{name} is not null and {load.still_in()}
                     and not exists ({self._target(target, f"s.{name}")})"""
             )
         return load.run(
@@ -176,7 +176,7 @@ class References:
                     select s.line, s.{{key}} as record_id,
                         unnest(string_to_array(s.{name}, ',')) as reference
                     from {{staged}} s
-                    where s.{name} is not null and s.line not in (select line from {{out}})
+                    where s.{name} is not null and {load.still_in()}
                 ) items
             ) looked
             group by line, record_id
@@ -192,7 +192,7 @@ class References:
         if not rows.height:
             return
         where = "where total = missing" if column.kind == "id_list" else ""
-        load.run(f"insert into {{out}} select line from {{orphans}} {where}")
+        load.taken_out += load.run(f"insert into {{out}} select line from {{orphans}} {where}")
         target = column.references.table if column.references else ""
         table = self.source.table(target)
         known = (

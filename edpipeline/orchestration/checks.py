@@ -85,7 +85,10 @@ OF_SURVEYS: Mapping[str, tuple[str, bool]] = {
         "Every student has an SSID of 10 digits, and a configuration, and can be asked about.",
         False,
     ),
-    ALLOWED: ("The service knows every student, as one of the district.", False),
+    ALLOWED: (
+        "The service knows the students as the district's, but for so few as `refusal_limit` says.",
+        False,
+    ),
     UNDERSTOOD: ("Every answer was a list of reports, and no question was refused.", False),
 }
 """What is checked of sources of which everybody is asked about."""
@@ -179,7 +182,9 @@ def on_time(
     late = delivery.received_at >= closes
     words = f"received {delivery.received_at:%Y-%m-%d %H:%M} UTC, the window"
     words += f" {'had closed' if late else 'closes'} {closes:%Y-%m-%d %H:%M} UTC"
-    return landing_check(source, key, ON_TIME, not late, words)
+    hours = (closes - delivery.received_at).total_seconds() / 3600
+    told = {"hours before it closes": dg.MetadataValue.float(round(hours, 2))}
+    return landing_check(source, key, ON_TIME, not late, words, metadata=told)
 
 
 def missed(source: Source, key: str, message: str) -> dg.AssetCheckEvaluation:

@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from functools import cache
 
 import dagster as dg
-from dagster._core.storage.tags import PARTITION_NAME_TAG, WILL_RETRY_TAG
+from dagster._core.storage.tags import WILL_RETRY_TAG
 
 from edpipeline.loading.report import LOADED, POOR, SyncReport, advice, load_reports
 from edpipeline.orchestration.alerts import (
@@ -32,7 +32,7 @@ from edpipeline.orchestration.checks import (
     table_key,
 )
 from edpipeline.orchestration.partitions import DISTRICTS, day_and_district
-from edpipeline.orchestration.runs import may_pass
+from edpipeline.orchestration.runs import keys_of, may_pass
 from edpipeline.pipeline import Pipeline
 from edpipeline.sources import ALL
 from edpipeline.validation.codes import CODES
@@ -194,10 +194,10 @@ def _of_run(
             said = True
             yield from _of_step(event, run, districts, today)
     if failed and not said:
-        key = run.tags.get(PARTITION_NAME_TAG, "")
         source = next((one.name for one in ALL if run.job_name.startswith(one.name)), run.job_name)
         text = UNSAID.format(run=run.run_id[:8])
-        yield Incident(*_place(key, source, today), "failed", text)
+        for key in keys_of(run) or [""]:
+            yield Incident(*_place(key, source, today), "failed", text)
 
 
 def _of_step(
@@ -209,9 +209,8 @@ def _of_step(
     troubles = list(troubles_of(text, districts))
     if not troubles:
         # The text of an error that is not ours may quote a row: it is not passed on.
-        troubles = [
-            Trouble(run.tags.get(PARTITION_NAME_TAG, ""), UNSAID.format(run=run.run_id[:8]))
-        ]
+        unsaid = UNSAID.format(run=run.run_id[:8])
+        troubles = [Trouble(key, unsaid) for key in keys_of(run) or [""]]
     for trouble in troubles:
         text = f"{trouble.message}{MAY_PASS if may_pass(run, trouble.partition) else ''}"
         yield Incident(*_place(trouble.partition, step, today), "failed", text)

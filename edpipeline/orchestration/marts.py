@@ -4,7 +4,7 @@ districts in one run.
 They follow what they read by themselves (`follow.py`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
 from pydantic import Field
@@ -20,11 +20,15 @@ from edpipeline.orchestration.steps import (
     each_partition,
 )
 from edpipeline.pipeline import Pipeline
+from edpipeline.warehouse.lineage import Origins
 from edpipeline.warehouse.marts import SCHEMA, Mart
 from edpipeline.warehouse.publish import finish_publishing, refill_and_publish
 from edpipeline.warehouse.results import UNITED
 
 Kinds = dict[str, dict[str, str]]
+Lineage = Mapping[str, Origins]
+"""What the columns of marts are made of, by the full name of the mart."""
+NONE: Lineage = {}
 
 
 class MartsConfig(dg.Config):
@@ -35,13 +39,20 @@ class MartsConfig(dg.Config):
 
 @decided()
 def mart_assets(
-    marts: Sequence[Mart], sources: Sequence[Source], open_pipeline: OpenPipeline
+    marts: Sequence[Mart],
+    sources: Sequence[Source],
+    open_pipeline: OpenPipeline,
+    lineage: Lineage = NONE,
 ) -> dg.AssetsDefinition:
-    """The marts of an installation, refilled together."""
+    """The marts of an installation, refilled together; `lineage` says what each one's columns are
+    made of."""
 
     @dg.multi_asset(
         name=SCHEMA,
-        specs=[metadata.mart_spec(mart, _deps(mart, sources)) for mart in marts],
+        specs=[
+            metadata.mart_spec(mart, _deps(mart, sources), lineage.get(mart.full_name, {}))
+            for mart in marts
+        ],
         partitions_def=DISTRICTS,
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=WAREHOUSE_POOL,
@@ -49,13 +60,13 @@ def mart_assets(
     def refill(context: dg.AssetExecutionContext, config: MartsConfig) -> Iterator[Event]:
         keys = config.districts or [str(key) for key in context.partition_keys]
         pipeline = open_pipeline()
-        kinds: Kinds = {}
 
         def work(key: str) -> Iterator[Event]:
+            is_last = key == keys[-1]
             try:
-                yield from _refill(pipeline, marts, key, kinds)
+                yield from _refill(pipeline, marts, key, lineage if is_last else None)
             finally:
-                if key == keys[-1]:
+                if is_last:
                     finish_publishing(pipeline.settings.published, marts)
 
         yield from each_partition(context, work, config.districts)
@@ -85,25 +96,32 @@ def _deps(mart: Mart, sources: Sequence[Source]) -> list[dg.AssetDep]:
 
 
 def _refill(
-    pipeline: Pipeline, marts: Sequence[Mart], district_id: str, kinds: Kinds
+    pipeline: Pipeline, marts: Sequence[Mart], district_id: str, lineage: Lineage | None
 ) -> Iterator[Event]:
-    """Refill one district; `kinds` are looked up with the first one."""
+    """Refill one district. With `lineage` the events tell of columns as well: once in a run, in
+    its last events, which are those the UI shows. Told with every district, they would be most of
+    what Dagster stores of a night."""
     settings = pipeline.settings
     place = settings.published, settings.sql, marts, district_id, settings.scratch
     rows, sizes = refill_and_publish(pipeline.warehouse, *place)
-    if not kinds:
-        kinds.update(_kinds(pipeline))
+    kinds = {} if lineage is None else _kinds(pipeline)
     for mart in marts:
+        columns = (
+            {}
+            if lineage is None
+            else metadata.of_columns(
+                mart, kinds.get(mart.name, {}), lineage.get(mart.full_name, {})
+            )
+        )
         yield dg.AssetMaterialization(
             metadata.mart_key(mart.full_name),
             partition=district_id,
             metadata=metadata.of_mart(
-                mart,
-                kinds.get(mart.name, {}),
                 rows[mart.name],
                 sizes[mart.name],
                 f"{settings.published.partition('?')[0]}/{mart.name}/district_id={district_id}",
-            ),
+            )
+            | columns,
         )
 
 

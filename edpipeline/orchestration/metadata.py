@@ -2,8 +2,12 @@
 
 From the declaration: grain, columns with their types, descriptions and classes of personal data,
 where each column comes from. From a sync: counts and codes. Never a value of a row.
+
+Counts and rates are numbers under names that stay the same, because the UI draws these over time.
+Dagster's own interface does not show column lineage: each column's description says it as well.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,8 +16,9 @@ import dagster as dg
 
 from edpipeline.landing.drop import Delivery
 from edpipeline.loading.report import COUNTED, FileReport, SyncReport
-from edpipeline.model import Source, Table
+from edpipeline.model import Column, Source, Table
 from edpipeline.orchestration.checks import landing_key, table_key
+from edpipeline.warehouse.lineage import Origins
 from edpipeline.warehouse.marts import Mart
 from edpipeline.warehouse.schema import columns_of
 
@@ -22,6 +27,10 @@ PERSONAL = "personal_data"
 DATA_VERSION = "dagster/data_version"
 CLASSES = ("direct", "indirect")
 """From the most to the least."""
+ANALYTICS = "team:analytics"
+"""Who owns the marts, of which none belongs to one source."""
+FEW = 4
+"""Of more columns than these only the tables are named."""
 
 Metadata = Mapping[str, Any]
 
@@ -52,9 +61,10 @@ def _what_came(source: Source) -> str:
 
 
 def _kinds(source: Source) -> set[str]:
+    """A node of the graph bears the last part of its key, which a source's main table has too."""
     if source.is_pulled or source.is_polled:
-        return {"api", "json"}
-    return {"csv"} if source.is_uploaded else {"sftp", "csv"}
+        return {"landing", "api", "json"}
+    return {"landing", "csv"} if source.is_uploaded else {"landing", "sftp", "csv"}
 
 
 def _layouts(source: Source) -> str:
@@ -96,7 +106,11 @@ def _layouts(source: Source) -> str:
 def table_spec(source: Source, table: Table) -> dg.AssetSpec:
     """The asset of a history table; those that no edition needs stand in a group of their own."""
     needed = {name for edition in source.editions for name in edition.needed}
-    columns = columns_of(table)
+    headers = {column.name: _headers(column, table, source) for column in table.stored_columns}
+    columns = {
+        name: (kind, _with_headers(text, headers.get(name, ())))
+        for name, (kind, text) in columns_of(table).items()
+    }
     file = table.file if source.holds_results else f"`{table.file}`"
     classes = {column.name: column.personal for column in table.stored_columns}
     return dg.AssetSpec(
@@ -105,17 +119,21 @@ def table_spec(source: Source, table: Table) -> dg.AssetSpec:
         description=(
             f"{_sentence(table.grain)} From {file}, with its history: a version holds from"
             f" `valid_from` until before `valid_to`. `{table.schema}.current_{table.name}` shows"
-            " the rows that hold now."
+            " the rows that hold now.\n\nLoaded in one transaction with what else came:"
+            f" `{'/'.join(landing_key(source).path)}` shows when that is asked for, and what became"
+            " of the whole delivery."
         ),
         metadata={
             "dagster/table_name": table.full_name,
             "dagster/column_schema": column_schema(columns, classes, (table.key,)),
             "dagster/column_lineage": dg.TableColumnLineage(
                 {
-                    column.name: [
-                        dg.TableColumnDep(landing_key(source), f"{table.file}: {column.header}")
+                    column: [
+                        dg.TableColumnDep(landing_key(source), f"{table.file}: {header}")
+                        for header in found
                     ]
-                    for column in table.stored_columns
+                    for column, found in headers.items()
+                    if found
                 }
             ),
         },
@@ -125,24 +143,46 @@ def table_spec(source: Source, table: Table) -> dg.AssetSpec:
             else f"{source.name}_optional"
         ),
         owners=[source.owner],
-        kinds={"table", "csv"},
+        kinds={"table", "json" if source.is_pulled or source.is_polled else "csv"},
         tags=_tags(classes),
         skippable=True,
     )
 
 
-def mart_spec(mart: Mart, deps: Sequence[dg.AssetDep | dg.AssetKey]) -> dg.AssetSpec:
-    """The asset of a mart."""
+def _headers(column: Column, table: Table, source: Source) -> tuple[str, ...]:
+    """What files call a column, in the newest edition first; empty where no file has it."""
+    if column.computed:
+        return ()
+    fields = [
+        field
+        for edition in source.editions
+        for field in edition.headers.get(table.name, ())
+        if field.column == column.name
+    ]
+    has_layouts = any(edition.headers for edition in source.editions)
+    return tuple(dict.fromkeys(f.header for f in fields)) if has_layouts else (column.header,)
+
+
+def _with_headers(text: str, headers: Sequence[str]) -> str:
+    return f"{text} In the file: {', '.join(f'`{name}`' for name in headers)}." if headers else text
+
+
+def mart_spec(
+    mart: Mart, deps: Sequence[dg.AssetDep | dg.AssetKey], origins: Origins
+) -> dg.AssetSpec:
+    """The asset of a mart; `origins` say what its columns are made of, as far as that is known."""
     return dg.AssetSpec(
         mart_key(mart.full_name),
         deps=deps,
         description="\n\n".join(filter(None, _about(mart))),
         metadata={
             "dagster/table_name": mart.full_name,
-            "dagster/column_schema": _mart_schema(mart, {}),
+            "dagster/column_schema": _mart_schema(mart, {}, origins),
+            **_mart_lineage(origins),
         },
         group_name="marts",
-        kinds={"sql", "parquet"},
+        owners=[ANALYTICS],
+        kinds={"table", "sql", "parquet"},
         tags=_tags(dict(mart.personal or {})),
         skippable=True,
     )
@@ -158,20 +198,47 @@ def _about(mart: Mart) -> tuple[str, ...]:
     )
 
 
-def of_mart(mart: Mart, kinds: Mapping[str, str], rows: int, size: int, place: str) -> Metadata:
+def of_mart(rows: int, size: int, place: str) -> dict[str, Any]:
     """What a district's mart holds now, and where it was published (`size` in bytes)."""
-    return {
-        "dagster/row_count": rows,
-        "dagster/column_schema": _mart_schema(mart, kinds),
-        "dagster/uri": place,
-        "published bytes": size,
-    }
+    return {"dagster/row_count": rows, "dagster/uri": place, "published bytes": size}
 
 
-def _mart_schema(mart: Mart, kinds: Mapping[str, str]) -> dg.TableSchema:
+def of_columns(mart: Mart, kinds: Mapping[str, str], origins: Origins) -> dict[str, Any]:
+    """The columns of a mart with the types they have in the warehouse."""
+    return {"dagster/column_schema": _mart_schema(mart, kinds, origins)}
+
+
+def _mart_schema(mart: Mart, kinds: Mapping[str, str], origins: Origins) -> dg.TableSchema:
     """The columns of a mart; their types are known once the warehouse has made the table."""
-    columns = {name: (kinds.get(name, ""), text) for name, text in mart.columns.items()}
+    columns = {
+        name: (kinds.get(name, ""), f"{text}{_made_of(origins.get(name, ()))}")
+        for name, text in mart.columns.items()
+    }
     return column_schema(columns, dict(mart.personal or {}), mart.key)
+
+
+def _made_of(origins: Sequence[str]) -> str:
+    """What a column is made of, in words."""
+    if not origins:
+        return ""
+    if len(origins) <= FEW:
+        return f" Made of {', '.join(f'`{origin}`' for origin in origins)}."
+    tables = dict.fromkeys(origin.rpartition(".")[0] for origin in origins)
+    return f" Made of columns of {', '.join(f'`{table}`' for table in tables)}."
+
+
+def _mart_lineage(origins: Origins) -> Metadata:
+    """The lineage of a mart's columns, of what is an asset: tables of ops are none."""
+    deps = {
+        column: [
+            dg.TableColumnDep(mart_key(table), name)
+            for table, _, name in (origin.rpartition(".") for origin in made_of)
+            if not table.startswith("ops.")
+        ]
+        for column, made_of in origins.items()
+    }
+    known = {column: found for column, found in deps.items() if found}
+    return {"dagster/column_lineage": dg.TableColumnLineage(known)} if known else {}
 
 
 def mart_key(full_name: str) -> dg.AssetKey:
@@ -203,17 +270,17 @@ def of_landing(delivery: Delivery, source: Source, place: str, news: str) -> Met
         "origin": delivery.origin,
         "files": len(drop.files),
         "bytes": sum(file.size for file in drop.files),
+        "report command": _command(drop.drop_id),
         **{f"chosen {name}": value for name, value in sorted(delivery.choices.items())},
         "dagster/uri": f"{place}/{source.name}/{drop.district_id}/drops/{drop.drop_id}",
     }
 
 
 def of_report(report: SyncReport) -> Metadata:
-    """What became of a delivery, file by file."""
+    """What became of a delivery: of all its files together, and file by file."""
     return {
-        "status": report.status,
-        "edition": report.edition,
-        "drop_id": report.drop_id,
+        **_counted(report.files),
+        **_of_sync(report),
         "report": dg.MetadataValue.md(report.markdown()),
     }
 
@@ -221,17 +288,42 @@ def of_report(report: SyncReport) -> Metadata:
 def of_table(file: FileReport, report: SyncReport, rows_now: int | None, place: str) -> Metadata:
     """What a sync made of one file and its table. `rows_now` are the district's current rows."""
     own = replace(report, files=(file,))
-    counts = {name: getattr(file, name) for name in COUNTED}
     rows = {} if rows_now is None else {"dagster/row_count": rows_now}
     return {
         **rows,
-        **counts,
-        "status": report.status,
-        "edition": report.edition,
-        "drop_id": report.drop_id,
+        **_counted(own.files),
+        **_of_sync(report),
         "warehouse": place,
         "report": dg.MetadataValue.md(own.markdown()),
     }
+
+
+def _counted(files: Sequence[FileReport]) -> Metadata:
+    """Rows of files together, and the rejected ones by code."""
+    counts = {name: sum(getattr(file, name) for file in files) for name in COUNTED}
+    codes: Counter[str] = Counter()
+    for file in files:
+        codes.update(file.rejected_by_code)
+    return counts | {f"rejected {code}": count for code, count in sorted(codes.items())}
+
+
+def _of_sync(report: SyncReport) -> Metadata:
+    """What is the same of every file: the share of ids (0 to 1) that students of the roster have,
+    where there are any, how it ended, and the command that shows every row."""
+    chosen = next((rate for rate in report.match_rates if rate.is_chosen and rate.values), None)
+    rate = {"match rate": dg.MetadataValue.float(chosen.share)} if chosen else {}
+    return {
+        **rate,
+        "status": report.status,
+        "edition": report.edition,
+        "drop_id": report.drop_id,
+        "report command": _command(report.drop_id or report.sync_id),
+    }
+
+
+def _command(drop_id: str) -> dg.MetadataValue:
+    """Says in a terminal what became of every row, and what the district should fix."""
+    return dg.MetadataValue.md(f"`edpipeline report {drop_id}`")
 
 
 def _tags(classes: Mapping[str, str]) -> dict[str, str]:

@@ -52,7 +52,8 @@ from edpipeline.pipeline import Pipeline
 from edpipeline.pollers import Polled, poller
 from edpipeline.polling import listed_at
 from edpipeline.surveying.accounts import require_none_forgotten
-from edpipeline.uses import ScoreReportsUse
+from edpipeline.surveying.poll import is_anybody_unasked
+from edpipeline.uses_of_polls import RefusalLimit, ScoreReportsUse
 
 TICK_MINUTES = 5
 EVERY_FIVE_MINUTES = f"*/{TICK_MINUTES} * * * *"
@@ -102,6 +103,10 @@ class _PollRun(Run):
     def _missed(self, district_id: str, day: date) -> None:
         """Record that the window closed before anybody was asked about, and fail with why."""
         message = pulling.why_missed(self.pipeline, district_id, self.source, day)
+        try:
+            require_none_forgotten(self.pipeline, district_id)
+        except BadConfiguration as error:
+            message = f"{error}. After that, {message}"
         self.pipeline.record_failure(district_id, self.source.name, day, "missed", message)
         raise NotFound(f"{STATUS_WORDS['missed']}. {message}")
 
@@ -186,7 +191,9 @@ class _PollRun(Run):
         day, district_id = day_and_district(key)
         of_day = self.pipeline, self.source, district_id, day
         if self.source.is_surveyed:
-            yield from surveys.of_survey(self.source, key, survey_day(*of_day))
+            use = self.pipeline.district(district_id).daily_use(self.source.name)
+            limit = use.refusal_limit if isinstance(use, ScoreReportsUse) else RefusalLimit()
+            yield from surveys.of_survey(self.source, key, survey_day(*of_day), limit)
         else:
             yield from checks.of_polls(self.source, key, poll_day(*of_day))
 
@@ -289,16 +296,20 @@ class _Tick:
         return found
 
     def _missed(self) -> list[Wanted]:
-        """Days whose window has closed before anybody was asked about."""
+        """Days whose window has closed before anybody was asked about, where somebody was due."""
         if not self.source.is_surveyed:
             return []
         in_use = districts_in_use(self.pipeline, self.source)
         at = self.instance, self.source, self.pipeline, in_use, self.now
         try:
-            return list(ClosedWindows(*at, self.troubles).missed())
+            missed = list(ClosedWindows(*at, self.troubles).missed())
+            return [each for each in missed if self._was_anybody_due(each)]
         except EdpipelineError as error:
             self.troubles.append(error)
             return []
+
+    def _was_anybody_due(self, missed: Wanted) -> bool:
+        return is_anybody_unasked(self.pipeline, missed.district_id, missed.day)
 
     def _wanted(self, district_id: str) -> Wanted:
         return Wanted(district_id, self._day(district_id), f"due {self.now:%H:%M}")

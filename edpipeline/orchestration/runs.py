@@ -79,10 +79,12 @@ def requests(source: Source, wanted: Iterable[Wanted]) -> list[dg.RunRequest]:
 
     A run has districts of one day, at most `DISTRICTS_A_RUN` and about `BYTES_A_RUN`, small ones
     before large ones, so that none waits long for another and one run's failure is a small one. A
-    district that is alone has a run with its partition.
+    district that is alone has a run with its partition. What is wanted twice is asked for once, as
+    it was wanted first.
     """
     alike: dict[tuple[date, bool, bool], list[Wanted]] = {}
-    for one in wanted:
+    once = {(one.district_id, one.day): one for one in reversed(list(wanted))}
+    for one in reversed(once.values()):
         kind = (one.day, one.asked.window_closed, one.asked.pull)
         alike.setdefault(kind, []).append(one)
     return [

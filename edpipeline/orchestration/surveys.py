@@ -19,8 +19,9 @@ from edpipeline.orchestration.checks import (
     numbers,
 )
 from edpipeline.orchestration.standing import SurveyDay
+from edpipeline.surveying.account import are_usual
 from edpipeline.surveying.accounts import LAST_DAYS, WARN_DAYS, days_left, expiry
-from edpipeline.uses import ReportConfiguration
+from edpipeline.uses_of_polls import RefusalLimit, ReportConfiguration
 
 
 def credentials_valid(
@@ -45,8 +46,10 @@ def credentials_valid(
     )
 
 
-def of_survey(source: Source, key: str, told: SurveyDay) -> Iterator[dg.AssetCheckEvaluation]:
-    """What became of the students; counts alone."""
+def of_survey(
+    source: Source, key: str, told: SurveyDay, limit: RefusalLimit
+) -> Iterator[dg.AssetCheckEvaluation]:
+    """What became of the students; counts alone. Refusals within the limit are usual."""
     table = f"`{source.schema}.current_requests`"
     skipped = {
         "without an SSID": told.no_ssid,
@@ -55,10 +58,12 @@ def of_survey(source: Source, key: str, told: SurveyDay) -> Iterator[dg.AssetChe
     }
     yield _students(source, key, HAVE_SSID, skipped, f"not asked about; {table} has them")
     refused = {"forbidden": told.forbidden, "not found": told.not_found}
-    share = sum(refused.values()) / told.asked if told.asked else 0.0
+    total = sum(refused.values())
+    share = total / told.asked if told.asked else 0.0
     share_told = {"share": dg.MetadataValue.float(share)}
     of_asked = f"{share:.1%} of those asked about"
-    yield _students(source, key, ALLOWED, refused, of_asked, share_told)
+    usual = are_usual(total, told.asked, limit)
+    yield _students(source, key, ALLOWED, refused, of_asked, share_told, usual)
     unclear = {"not understood": told.not_understood, "refused as wrong": told.bad_request}
     yield _students(source, key, UNDERSTOOD, unclear, f"{table} says what came")
 
@@ -70,8 +75,9 @@ def _students(
     counts: Mapping[str, int],
     more: str,
     metadata: Told | None = None,
+    is_usual: bool = False,
 ) -> dg.AssetCheckEvaluation:
     found = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
     words = f"students {found}: {more}" if found else "none"
     shown = {**numbers(counts), **(metadata or {})}
-    return landing_check(source, key, check, not found, words, metadata=shown)
+    return landing_check(source, key, check, is_usual or not found, words, metadata=shown)

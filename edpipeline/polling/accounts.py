@@ -6,7 +6,7 @@ from edpipeline.loading.load import Progress
 from edpipeline.model import Source
 from edpipeline.pipeline import CheckResult, Pipeline, checked, silent
 from edpipeline.polling.vendor import api_of, client_of
-from edpipeline.uses import PowerPathUse
+from edpipeline.uses_of_polls import PowerPathUse
 
 SIDE_EFFECTS = "results are imported, which may enroll students in courses (allow_side_effects)"
 SKIPPED_ONLY = (

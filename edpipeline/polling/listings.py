@@ -15,7 +15,7 @@ from edpipeline.loading.load import Progress
 from edpipeline.polling.watch_list import read_watch_list
 from edpipeline.reading.json_lines import as_delimited
 from edpipeline.sources.powerpath.decisions import AHEAD, GONE
-from edpipeline.uses import PowerPathUse
+from edpipeline.uses_of_polls import PowerPathUse
 
 PAIR = ("student_id", "lesson_id")
 TIMES = ("assigned_at", "expires_at")

@@ -25,7 +25,7 @@ from edpipeline.polling.pairs import Pair
 from edpipeline.polling.rows import Row, call_of, pair_row
 from edpipeline.scratch import scratch_folder
 from edpipeline.sources.powerpath.decisions import NotUnderstood, Rules, Waits
-from edpipeline.uses import PowerPathUse
+from edpipeline.uses_of_polls import PowerPathUse
 
 T = TypeVar("T")
 R = TypeVar("R")

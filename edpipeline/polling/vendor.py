@@ -12,7 +12,7 @@ from edpipeline.api import ApiSpec, read_api
 from edpipeline.landing.http import Client
 from edpipeline.model import Source
 from edpipeline.settings import secret
-from edpipeline.uses import PowerPathUse
+from edpipeline.uses_of_polls import PowerPathUse
 
 PATIENT = 1_000_000
 """Failures in a row are counted over all clients, and by pair: a client alone counts tries."""

@@ -6,7 +6,7 @@ from collections import Counter
 from edpipeline.errors import EdpipelineError, Permanent, Transient
 from edpipeline.sources.score_reports import decisions
 from edpipeline.sources.score_reports.decisions import AGAIN, DRIFTS, REFUSALS, Outcome
-from edpipeline.uses import RefusalLimit, ReportConfiguration
+from edpipeline.uses_of_polls import RefusalLimit, ReportConfiguration
 
 
 class Account:
@@ -20,16 +20,19 @@ class Account:
         self._failures = 0
         self._lock = threading.Lock()
 
-    def heard(self, outcome: Outcome) -> None:
-        """Count what a request came to, and stop where going on is no use."""
+    def heard(self, outcome: Outcome, status: int | None) -> None:
+        """Count what a request came to, by its outcome and the status of its answer, and stop where
+        going on is no use."""
         with self._lock:
             self._outcomes[outcome] += 1
             self._failures = self._failures + 1 if outcome in AGAIN else 0
             if self._failures >= self._most_failures:
                 self._stop(
                     Transient(
-                        f"{self._failures} failures in a row; the rest is not asked now. What was"
-                        " answered is loaded, and the next run goes on there"
+                        f"{self._failures} failures in a row, at last"
+                        f" {f'an answer {status}' if status else 'without any answer'}; the rest is"
+                        " not asked now. What was answered is loaded, and the next run goes on"
+                        " there"
                     )
                 )
             answers = self._outcomes.total() - sum(self._outcomes[each] for each in AGAIN)
@@ -48,8 +51,7 @@ class Account:
             asked = self._outcomes.total()
             for outcome, meaning in REFUSALS.items():
                 refused = self._outcomes[outcome]
-                limit = self._limit
-                if not decisions.may_go_on(refused, asked, limit.percent, limit.floor):
+                if not are_usual(refused, asked, self._limit):
                     self._stop(Permanent(f"of {asked:,} students, for {refused:,} {meaning}"))
 
     def stop(self, error: EdpipelineError) -> None:
@@ -62,6 +64,11 @@ class Account:
             told = type(error)(f"configuration {self.of.name}: {error}")
             told.status, told.request_id = error.status, error.request_id
             self.trouble = told
+
+
+def are_usual(refused: int, asked: int, limit: RefusalLimit) -> bool:
+    """Whether so many refusals, of all that were asked about, are the students' own."""
+    return decisions.may_go_on(refused, asked, limit.percent, limit.floor)
 
 
 def gravest(troubles: list[EdpipelineError]) -> EdpipelineError:

@@ -9,7 +9,7 @@ from edpipeline.model import Source
 from edpipeline.pipeline import CheckResult, Pipeline, silent
 from edpipeline.settings import secret
 from edpipeline.surveying.vendor import api_of, client_of
-from edpipeline.uses import ReportConfiguration, ScoreReportsUse
+from edpipeline.uses_of_polls import ReportConfiguration, ScoreReportsUse
 
 SOURCE = "score_reports"
 WARN_DAYS, LAST_DAYS = 14, 1

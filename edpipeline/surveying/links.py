@@ -158,7 +158,7 @@ def _student(pipeline: Pipeline, district_id: str, given: str, match_on: str) ->
             f"{district_id}: the roster has no SSID of 10 digits for the student; reports are kept"
             " under it"
         )
-    return _Student(student_id, school_id, ssids[0])
+    return _Student(student_id, school_id, given if given in ssids else ssids[0])
 
 
 def _links(records: Sequence[Mapping[str, Any]]) -> list[Link]:
@@ -217,6 +217,7 @@ def _record(
         asked_language=asked.language.upper() or None,
         asked_year=asked.year,
     )
-    record_access(pipeline.store, district_id, SOURCE, access)
+    # Where the warehouse cannot have the row, landing has no record of what nobody was shown.
     with pipeline.warehouse.transaction() as session:
         accesses.show(session, district_id, SOURCE, access)
+        record_access(pipeline.store, district_id, SOURCE, access)

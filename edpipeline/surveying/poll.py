@@ -6,13 +6,13 @@ the one before it ended, however that was.
 """
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from edpipeline import windows
 from edpipeline.districts import score_reports_use
 from edpipeline.loading.load import Progress
-from edpipeline.model import Source
+from edpipeline.model import Source, Window
 from edpipeline.pipeline import Pipeline, silent
 from edpipeline.polling.landed import Deliveries, Loaded
 from edpipeline.polling.poll import alone
@@ -54,7 +54,7 @@ def poll_and_load(
             for each in use.configurations
         }
         pace = Pace(use.pace.per_second)
-        began = _began(pipeline, district_id, source, at)
+        began = _began(use.window, day)
         with clients(specs, pace) as client, ThreadPoolExecutor(use.pace.at_once) as pool:
             run = Run(pipeline, use, deliveries, began, accounts, client, pool, progress)
             try:
@@ -72,16 +72,22 @@ def is_due(pipeline: Pipeline, district_id: str, source: Source, at: datetime) -
     if use.is_paused(day, "sync") or windows.state(use.window, at) != "open":
         return False
     everyone = every_student(pipeline, district_id, use)
-    began, now = _began(pipeline, district_id, source, at), at.astimezone(UTC).replace(tzinfo=None)
+    began, now = _began(use.window, day), at.astimezone(UTC).replace(tzinfo=None)
     due = students.is_due(began, now, timedelta(minutes=use.again_minutes))
     return not everyone.filter(due | students.is_to_be_told()).is_empty()
 
 
-def _began(pipeline: Pipeline, district_id: str, source: Source, at: datetime) -> datetime:
-    """When the delivery day of an instant began, in UTC, without a zone: at midnight by the
-    window's clock, or when the window of the day before closed after it."""
-    window = score_reports_use(pipeline.district(district_id)).window
-    day = pipeline.delivery_day(district_id, at, source.name)
+def is_anybody_unasked(pipeline: Pipeline, district_id: str, day: date) -> bool:
+    """Whether any student who can be asked about has not been, since a delivery day began."""
+    use = score_reports_use(pipeline.district(district_id))
+    began = _began(use.window, day)
+    unasked = students.is_due(began, began, timedelta(minutes=use.again_minutes))
+    return not every_student(pipeline, district_id, use).filter(unasked).is_empty()
+
+
+def _began(window: Window, day: date) -> datetime:
+    """When a delivery day began, in UTC, without a zone: at midnight by the window's clock, or when
+    the window of the day before closed after it."""
     if windows.crosses_midnight(window):
         began = windows.closes_at(window, day - windows.DAY)
     else:

@@ -19,7 +19,7 @@ from edpipeline.surveying.ask import Answer, ask
 from edpipeline.surveying.counts import Survey
 from edpipeline.surveying.students import Subject
 from edpipeline.surveying.vendor import REPORTS, ClientOf
-from edpipeline.uses import ScoreReportsUse
+from edpipeline.uses_of_polls import ScoreReportsUse
 
 NO_ROSTER = "the roster has no students yet: sync it first"
 
@@ -132,7 +132,7 @@ class Run:
         except EdpipelineError as error:
             account.stop(error)
             return None
-        account.heard(answer.outcome)
+        account.heard(answer.outcome, answer.http_status)
         return Heard(subject, answer, self._now())
 
     def _land(self, heard: Sequence[Heard]) -> None:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from edpipeline.sources.score_reports.decisions import AGAIN, SSID, Outcome
-from edpipeline.uses import ScoreReportsUse
+from edpipeline.uses_of_polls import ScoreReportsUse
 from edpipeline.warehouse.engine import Session
 
 ROSTER = dict.fromkeys(("student_id", "school_id", "given"), pl.String())
@@ -91,8 +91,8 @@ def laid_over(roster: pl.DataFrame, known: pl.DataFrame, use: ScoreReportsUse) -
     both = named.with_columns(skipped=skipped, ssid=pl.when(is_ssid("given")).then(given)).join(
         known, on="student_id", how="left"
     )
-    # An answer about another number says nothing of this one.
-    is_same = (pl.col("ssid") == pl.col("known_ssid")).fill_null(True)
+    # An answer about another number, or about one that is not known any more, says nothing of this.
+    is_same = pl.col("ssid").is_null() | pl.col("ssid").eq_missing(pl.col("known_ssid"))
     answered_at = pl.when(is_same).then(pl.col("known_answered_at"))
     return both.with_columns(known_answered_at=answered_at).select(
         pl.col(name).cast(kind) for name, kind in STUDENT.items()

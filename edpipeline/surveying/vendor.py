@@ -13,7 +13,7 @@ from edpipeline.landing.tokens import AccountToken
 from edpipeline.model import Source
 from edpipeline.polling.vendor import PATIENT, Pace, laid
 from edpipeline.settings import secret
-from edpipeline.uses import ReportConfiguration, ScoreReportsUse
+from edpipeline.uses_of_polls import ReportConfiguration, ScoreReportsUse
 
 REPORTS, LINKS = "reports", "links"
 """The lookups: what there is, and where it is to be had for half an hour."""

@@ -299,22 +299,17 @@ class _Pass:
         """Further copies of recognised rows; they are counted apart (`CheckedFile.repeats`)."""
         frame, _ = self._split(piece, lines, numbers, whole=False)
         frame = frame.select("line", *(pl.col(at).alias(n) for at, n in self.names.items()))
-        found = frame.select("line", self.rules.key.alias(self.task.table.key))
+        mended = self.rules.mended_and_parsed(frame)
+        found = mended.select("line", self.rules.key.alias(self.task.table.key))
         listed = self._capped(duplicates.findings_of(found, self.task.table, "duplicate_row"))
         listed.write_parquet(self.checked.spool / f"findings-again-{number:06}.parquet")
 
     def _part(self, frame: pl.DataFrame, is_ascii: bool) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Clean rows, typed; and the others, as text."""
-        clean = self.rules.clean if is_ascii else self.rules.clean_beyond_ascii
-        typed = frame.select(
-            "line",
-            "row_hash",
-            pl.lit(False).alias("warned"),
-            *self.rules.clean_values,
-            clean.alias("__clean"),
-        )
-        is_clean = typed["__clean"]
-        typed = typed.drop("__clean")
+        parsed = self.rules.parsed_as_written(frame)
+        is_clean = self.rules.is_clean(parsed, is_ascii)
+        warned = pl.lit(False).alias("warned")
+        typed = parsed.select("line", "row_hash", warned, *self.rules.clean_values)
         if is_clean.all():
             return typed, frame.clear()
         return typed.filter(is_clean), frame.filter(~is_clean)
@@ -355,6 +350,7 @@ class _Pass:
         self, odd: pl.DataFrame, unreadable: pl.DataFrame, number: int
     ) -> pl.DataFrame:
         """Lists what is wrong; gives back the odd rows that are accepted all the same."""
+        odd = self.rules.mended_and_parsed(odd)
         broken = self.rules.broken(odd)
         parts = [of_lines(unreadable, self.task), *of_rows(odd, self.rules, broken)]
         found = pl.concat([part for part in parts if part.height] or [nothing()])

@@ -5,7 +5,7 @@ The frames are text: one column per warehouse column, null where the field was e
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 
@@ -29,6 +29,8 @@ EDGE_BLANKS = r"^\s|\s$"
 DAMAGE = "\ufffd|Ã[\u0080-\u00bf]|â€"
 BLANKS_IN_LIST = r"\s,|,\s"
 ODD_TEXT = f"{EDGE_BLANKS}|{DAMAGE}"
+MENDED, PARSED = " mended", " parsed"
+"""What is added to a column's name for what it is mended to, and for what that is read as."""
 FREE_TEXT: frozenset[Kind] = frozenset(("text", "text_list", "timestamp", "number", "integer"))
 """Kinds whose rules alone do not notice blanks around a value."""
 TYPED: frozenset[Kind] = frozenset(("number", "date", "time", "timestamp"))
@@ -91,11 +93,18 @@ class Rules:
 
     Nearly every row of nearly every file is clean, so that is asked first, in as few and as cheap
     expressions as will do; `checks` and `values` are for the rest.
+
+    What several expressions need, or one that is made of many, is a column of its own first:
+    polars computes each expression alone, and planning it takes time with its depth as well.
+    `parsed_as_written(frame)` has them for all that is said of clean rows,
+    `mended_and_parsed(frame)` for the rest.
     """
 
-    clean: pl.Expr
-    """True for rows that break no rule and need no mending; for text that is all ASCII."""
-    clean_beyond_ascii: pl.Expr
+    clean: tuple[pl.Expr, ...]
+    """All of them are true for rows that break no rule and need no mending."""
+    odd: tuple[pl.Expr, ...]
+    """Any of them is true where text needs mending that is all ASCII."""
+    odd_beyond_ascii: tuple[pl.Expr, ...]
     """The same for any text."""
     clean_values: tuple[pl.Expr, ...]
     """Typed values of the stored columns of clean rows, named as in the warehouse."""
@@ -104,13 +113,40 @@ class Rules:
     """The same for any row that is not rejected."""
     key: pl.Expr
     """The key as text, also for rows that are rejected; null where it cannot be known."""
+    noted: int
+    """How many of the checks, the last ones, are about what splitting a line has noted."""
+    written: tuple[pl.Expr, ...]
+    mended: tuple[pl.Expr, ...]
+    parsed: tuple[pl.Expr, ...]
+
+    def parsed_as_written(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The text frame with what `is_clean` and `clean_values` need."""
+        return rows.with_columns(*self.written)
+
+    def is_clean(self, rows: pl.DataFrame, is_ascii: bool) -> pl.Series:
+        """Which rows break no rule and need no mending."""
+        odd = self.odd if is_ascii else self.odd_beyond_ascii
+        clean_names = [f"clean {n}" for n in range(len(self.clean))]
+        odd_names = [f"odd {n}" for n in range(len(odd))]
+        named = zip((*self.clean, *odd), (*clean_names, *odd_names), strict=True)
+        asked = [each.alias(name) for each, name in named]
+        found = rows.select(pl.repeat(False, pl.len()).alias("none"), *asked)
+        is_odd = pl.any_horizontal("none", *odd_names).fill_null(False)
+        return found.select(pl.all_horizontal(~is_odd, *clean_names)).to_series()
+
+    def mended_and_parsed(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The text frame with what `broken`, `values` and `key` need."""
+        return rows.with_columns(*self.mended).with_columns(*self.parsed)
 
     def broken(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Which rows break which rule: `line`, and a boolean by the position of each check."""
-        failed = (
+        failed = [
             check.failed.fill_null(False).alias(str(n)) for n, check in enumerate(self.checks)
-        )
-        return rows.select("line", *failed)
+        ]
+        if not self.noted:
+            return rows.select("line", *failed)
+        found = rows.select("line", NOTED, *failed[: -self.noted])
+        return found.with_columns(*failed[-self.noted :]).drop(NOTED)
 
     def any_of(self, severity: Severity, broken: pl.DataFrame) -> pl.Series:
         """True for rows that break any rule of that severity."""
@@ -144,6 +180,7 @@ def _compiled(
 ) -> Rules:
     given = dict(named)
     parts: dict[str, _Part] = {}
+    first: dict[str, list[pl.Expr]] = {"written": [], "mended": [], "parsed": []}
     for column in table.columns:
         if column.name in given:
             value = pl.lit(given[column.name])
@@ -155,14 +192,12 @@ def _compiled(
             parts[column.name] = _Part((), missing, pl.lit(True), missing)
             continue
         as_written = _column_part(column, rule, pl.col(column.name), edition)
-        text = _mended(column)
-        if table.built_keys and column.kind in TYPED:
-            text = pl.when(~text.is_in(list(NO_VALUES))).then(text)
-        if table.built_keys and column.kind == "number":
-            text = text.str.replace(r"^([0-9]{1,3}),([0-9]{3}([.][0-9]+)?)$", "$1$2")
-            text = text.str.replace(r"^([0-9.]+) *%$", "$1")
+        text = pl.col(f"{column.name}{MENDED}")
         mended = _column_part(column, rule, text, edition)
         required = _presence(column, rule, text, mode)
+        first["mended"].append(_mended(column, table).alias(f"{column.name}{MENDED}"))
+        first["written"] += _named(as_written.first_parsed, column)
+        first["parsed"] += _named(mended.parsed, column)
         parts[column.name] = _Part(
             (*required, *_odd_characters(column), *mended.checks),
             mended.value,
@@ -174,7 +209,8 @@ def _compiled(
         parts[table.key] = _with_derived_key(parts, table, present)
     if table.built_keys:
         _build_computed(parts, table, edition, present, given)
-    noted = _noted(edition, table, [check for part in parts.values() for check in part.checks])
+    checks = [check for part in parts.values() for check in part.checks]
+    noted = _noted(edition, table, checks)
     between = _between_columns({name: part.value for name, part in parts.items()}, present)
     clean_between = _between_columns({n: part.clean_value for n, part in parts.items()}, present)
     stored = [column.name for column in table.stored_columns]
@@ -185,25 +221,37 @@ def _compiled(
         *([pl.col(NOTED).is_null()] if noted else []),
     ]
     return Rules(
-        clean=pl.all_horizontal(*clean, ~_any(_has_edge_blanks(name) for name in texts)),
-        clean_beyond_ascii=pl.all_horizontal(
-            *clean, ~_any(pl.col(name).str.contains(ODD_TEXT) for name in texts)
-        ),
+        clean=tuple(clean),
+        odd=tuple(_has_edge_blanks(name) for name in texts),
+        odd_beyond_ascii=tuple(pl.col(name).str.contains(ODD_TEXT) for name in texts),
         clean_values=tuple(_stored(name, parts[name].clean_value) for name in stored),
-        checks=(*(check for part in parts.values() for check in part.checks), *between, *noted),
+        checks=(*checks, *between, *noted),
         values=tuple(_stored(name, parts[name].value) for name in stored),
         key=_known_key(parts, table, present).alias(table.key),
+        noted=len(noted),
+        **{name: tuple(expressions) for name, expressions in first.items()},
     )
 
 
 @dataclass(frozen=True)
 class _Part:
-    """What one column adds."""
+    """What one column adds. Where it has a `parsed`, the others may read that as a column of its
+    own (see `_parsed`); clean rows have `first_parsed` there."""
 
     checks: tuple[Check, ...]
     value: pl.Expr
     clean: pl.Expr
     clean_value: pl.Expr
+    parsed: pl.Expr | None = None
+    first_parsed: pl.Expr | None = None
+
+
+def _parsed(column: Column) -> pl.Expr:
+    return pl.col(f"{column.name}{PARSED}")
+
+
+def _named(parsed: pl.Expr | None, column: Column) -> list[pl.Expr]:
+    return [] if parsed is None else [parsed.alias(f"{column.name}{PARSED}")]
 
 
 def _with_derived_key(parts: dict[str, _Part], table: Table, present: Sequence[str]) -> _Part:
@@ -261,8 +309,8 @@ def _built_key(values: Mapping[str, pl.Expr], table: Table, there: Set[str]) -> 
     return made
 
 
-def _noted(edition: Edition, table: Table, checks: Iterable[Check]) -> list[Check]:
-    """What splitting a line may have noted, where it may.
+def _noted(edition: Edition, table: Table, checks: Sequence[Check]) -> list[Check]:
+    """What splitting a line may have noted, where it may. Looks at what the other checks found.
 
     Where the break of a line of another length is cannot be seen; a value before its last quarter
     that is unusable tells that it is before that, and what comes after it is another value. So it
@@ -271,7 +319,7 @@ def _noted(edition: Edition, table: Table, checks: Iterable[Check]) -> list[Chec
     if table.name not in edition.headers:
         return []
     # Of one value only one of its checks fails: it is no number, or it is beyond the bounds.
-    dropped = [check.failed.fill_null(False) for check in checks if check.code == "value_dropped"]
+    dropped = [str(n) for n, check in enumerate(checks) if check.code == "value_dropped"]
     unusable = pl.sum_horizontal(pl.lit(0), *dropped)
     code = CODES["line_shifted"]
     least = pl.when(pl.col(NOTED) == "record_length").then(1).otherwise(2)
@@ -321,12 +369,18 @@ def _any(failed: Iterable[pl.Expr]) -> pl.Expr:
     return pl.any_horizontal(expressions).fill_null(False)
 
 
-def _mended(column: Column) -> pl.Expr:
-    """The column without blanks around its value (and around the items of lists)."""
+def _mended(column: Column, table: Table) -> pl.Expr:
+    """The column without blanks around its value (and around the items of lists), and in results
+    without what stands for nothing and around numbers."""
     stripped = pl.col(column.name).str.strip_chars()
     if column.kind in ("id_list", "text_list", "code_list"):
         stripped = stripped.str.replace_all(r"\s*,\s*", ",")
-    return pl.when(stripped != "").then(stripped)
+    nothing = ["", *NO_VALUES] if table.built_keys and column.kind in TYPED else [""]
+    text: pl.Expr = pl.when(~stripped.is_in(nothing)).then(stripped)
+    if table.built_keys and column.kind == "number":
+        text = text.str.replace(r"^([0-9]{1,3}),([0-9]{3}([.][0-9]+)?)$", "$1$2")
+        text = text.str.replace(r"^([0-9.]+) *%$", "$1")
+    return text
 
 
 def _is_there(column: Column) -> pl.Expr:
@@ -408,7 +462,7 @@ def _code(column: Column, rule: Rule, text: pl.Expr, edition: Edition) -> _Part:
     folded = {value.casefold(): value for value in rule.values}
     if column.name == "status":
         folded["inactive"] = "tobedeleted"
-    canonical = text.str.to_lowercase().replace_strict(folded, default=None, return_dtype=pl.String)
+    canonical = _parsed(column)
     failed = text.is_not_null() & ~exact & canonical.is_null()
     inactive = text.str.to_lowercase() == "inactive"
     detail = f" Allowed: {', '.join(rule.values)}."
@@ -418,7 +472,9 @@ def _code(column: Column, rule: Rule, text: pl.Expr, edition: Edition) -> _Part:
     ]
     if column.name == "status":
         checks.append(_check("status_inactive", column, inactive))
-    return _Part(tuple(checks), pl.when(exact).then(text).otherwise(canonical), exact, text)
+    value = pl.when(exact).then(text).otherwise(canonical)
+    parsed = text.str.to_lowercase().replace_strict(folded, default=None, return_dtype=pl.String)
+    return _Part(tuple(checks), value, exact, text, parsed)
 
 
 def _is_allowed(column: Column, rule: Rule, code: pl.Expr, edition: Edition) -> pl.Expr:
@@ -438,31 +494,33 @@ def _code_list(column: Column, rule: Rule, text: pl.Expr, edition: Edition) -> _
 
 def _boolean(column: Column, rule: Rule, text: pl.Expr) -> _Part:
     exact = text.is_in(["true", "false"])
-    value = text.str.to_lowercase().replace_strict(
-        {"true": True, "false": False}, default=None, return_dtype=pl.Boolean
-    )
+    value = _parsed(column)
     checks = (
         _bad("bad_boolean", column, rule, text.is_not_null() & value.is_null()),
         _check("code_case", column, value.is_not_null() & ~exact),
     )
-    return _Part(checks, value, exact, text == "true")
+    parsed = text.str.to_lowercase().replace_strict(
+        {"true": True, "false": False}, default=None, return_dtype=pl.Boolean
+    )
+    return _Part(checks, value, exact, text == "true", parsed)
 
 
-def _typed(column: Column, rule: Rule, code: str, text: pl.Expr, value: pl.Expr) -> _Part:
+def _typed(column: Column, rule: Rule, code: str, text: pl.Expr, parsed: pl.Expr) -> _Part:
     """Text that must parse: what does not become a value is bad."""
+    value = _parsed(column)
     failed = text.is_not_null() & value.is_null()
-    return _Part((_bad(code, column, rule, failed),), value, ~failed, value)
+    return _Part((_bad(code, column, rule, failed),), value, ~failed, value, parsed, parsed)
 
 
 def _tried(column: Column, rule: Rule, code: str, text: pl.Expr, tries: Sequence[pl.Expr]) -> _Part:
     """Text that must parse in one of several ways. Only what is in the first way is clean, so that
     the usual file costs one try."""
-    value = pl.coalesce(*tries)
+    value = _parsed(column)
     failed = text.is_not_null() & value.is_null()
     detail = f" Allowed: {', '.join(map(_shown, column.formats))}." if column.formats else ""
-    first = tries[0]
     check = _bad(code, column, rule, failed, detail)
-    return _Part((check,), value, text.is_null() | first.is_not_null(), first)
+    clean = text.is_null() | value.is_not_null()
+    return _Part((check,), value, clean, value, pl.coalesce(*tries), tries[0])
 
 
 def _shown(form: str) -> str:
@@ -512,17 +570,18 @@ def _instant(text: pl.Expr, form: str) -> pl.Expr:
 
 def _number(column: Column, rule: Rule, text: pl.Expr) -> _Part:
     number = text.cast(POLARS_TYPES[column.kind], strict=False)
-    value = pl.when(number.is_finite()).then(number)
-    part = _typed(column, rule, "bad_number", text, value)
+    parsed = pl.when(number.is_finite()).then(number)
+    part = _typed(column, rule, "bad_number", text, parsed)
     if column.least is None and column.most is None:
         return part
+    value = part.value
     below = value < column.least if column.least is not None else pl.lit(False)
     above = value > column.most if column.most is not None else pl.lit(False)
     beyond = (below | above).fill_null(False)
     detail = f" Allowed: {_bounds(column)}."
     kept = pl.when(~beyond).then(value)
     checks = (*part.checks, _bad("out_of_range", column, rule, beyond, detail))
-    return _Part(checks, kept, part.clean & ~beyond, part.clean_value)
+    return replace(part, checks=checks, value=kept, clean=part.clean & ~beyond)
 
 
 def _bounds(column: Column) -> str:

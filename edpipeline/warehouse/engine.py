@@ -46,6 +46,13 @@ class Session(ABC):
         """Whether there is a table or view of that `schema.table`."""
 
     @abstractmethod
+    def columns(self, name: str) -> dict[str, str]:
+        """Type by column of a `schema.table` or view or of a temporary table, in its order.
+
+        Types are named as in the catalog of the database; empty where there is no such table.
+        """
+
+    @abstractmethod
     def numbers(self, sql: str, **parameters: Any) -> NDArray[np.int64]:
         """The single bigint column of a result that may be large; a writable array."""
 

@@ -270,7 +270,7 @@ def _make(session: Session, mart: Mart, is_postgres: bool) -> None:
     session.run(
         f"create temp table shape_{mart.name} as select * from ({sql}) computed where false"
     )
-    wanted = _columns(session, f"shape_{mart.name}")
+    wanted = session.columns(f"shape_{mart.name}")
     session.run(f"drop table shape_{mart.name}")
     if list(wanted) != list(mart.columns):
         raise BadConfiguration(
@@ -300,7 +300,7 @@ def _make(session: Session, mart: Mart, is_postgres: bool) -> None:
 
 
 def _extend(session: Session, mart: Mart, wanted: Mapping[str, str]) -> None:
-    there = _columns(session, mart.name, SCHEMA)
+    there = session.columns(mart.full_name)
     gone = [name for name in there if name not in wanted]
     turned = [name for name, kind in there.items() if name in wanted and wanted[name] != kind]
     if gone or turned:
@@ -322,7 +322,7 @@ def _deidentify(session: Session, mart: Mart, is_postgres: bool) -> None:
         session.run(mart.view_ddl(is_postgres))
         return
     view = f"{deidentified.SCHEMA}.{mart.name}"
-    there = list(_columns(session, mart.name, deidentified.SCHEMA))
+    there = list(session.columns(view))
     gone = [name for name in there if name not in mart.deidentified()]
     if gone:
         if session.rows(BUILT_ON, view=view):
@@ -341,17 +341,6 @@ BUILT_ON = (
     " and r.ev_class <> d.refobjid limit 1"
 )
 """Whether a view of PostgreSQL is read by another one."""
-
-
-def _columns(session: Session, table: str, schema: str = "") -> dict[str, str]:
-    """Type by column, in order; a temporary table has a schema of the database's choice."""
-    rows = session.rows(
-        "select column_name, data_type from information_schema.columns where table_name = $table"
-        " and ($schema = '' or table_schema = $schema) order by ordinal_position",
-        table=table,
-        schema=schema,
-    )
-    return {row[0]: row[1] for row in rows}
 
 
 def _is_postgres(warehouse: Warehouse) -> bool:

@@ -75,6 +75,16 @@ class PostgresSession(Session):
         """See `Session.has_table`."""
         return self.value("select to_regclass($name)", name=name) is not None
 
+    def columns(self, name: str) -> dict[str, str]:
+        """See `Session.columns`."""
+        found = self.rows(
+            "select attname, format_type(atttypid, null) from pg_attribute"
+            " where attrelid = to_regclass($name) and attnum > 0 and not attisdropped"
+            " order by attnum",
+            name=name,
+        )
+        return {row[0]: row[1] for row in found}
+
     def numbers(self, sql: str, **parameters: Any) -> NDArray[np.int64]:
         """See `Session.numbers`."""
         data = io.BytesIO()

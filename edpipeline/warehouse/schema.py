@@ -42,11 +42,12 @@ def columns_of(table: Table) -> dict[str, tuple[str, str]]:
 
 
 @cache
-def table_ddl(table: Table, shown: tuple[str, ...] = ()) -> tuple[str, ...]:
+def table_ddl(table: Table, shown: tuple[str, ...] = (), is_new: bool = False) -> tuple[str, ...]:
     """Statements that make a history table, its view of current rows, and their comments.
 
     `shown` are the columns that the view has already: they keep their places and new ones come
     after them, as `create or replace view` asks for, which keeps grants and views built on it.
+    A table that `is_new` has every column and is not asked for any.
     """
     columns = columns_of(table)
     typed = ", ".join(f"{name} {kind}" for name, (kind, _) in columns.items())
@@ -60,6 +61,7 @@ def table_ddl(table: Table, shown: tuple[str, ...] = ()) -> tuple[str, ...]:
         *(
             f"alter table {table.full_name} add column if not exists {name} {kind}"
             for name, (kind, _) in columns.items()
+            if not is_new
         ),
         f"create or replace view {current} as select {listed}"
         f" from {table.full_name} where valid_to is null{alive}",
@@ -124,7 +126,9 @@ def prepare(warehouse: Warehouse, sources: Sequence[Source], sql_folder: Path) -
         for source in sources:
             session.run(f"drop view if exists {results.view_name(source.name)}")
         for table in tables:
-            session.script(";\n".join(table_ddl(table, tuple(_shown(session, table)))))
+            is_new = not session.has_table(table.full_name)
+            shown = () if is_new else tuple(_shown(session, table))
+            session.script(";\n".join(table_ddl(table, shown, is_new)))
         for statement in [*indexes, *views]:
             session.run(statement)
         if is_postgres:
@@ -167,7 +171,7 @@ _TYPE_NAMES = {
 def _shown(session: Session, table: Table) -> list[str]:
     """The columns of the table's view, if there is one; raises where they cannot stay as is."""
     current, declared = _current(table), columns_of(table)
-    found = _types(session, table.schema, f"current_{table.name}")
+    found = _types(session, current)
     for name, kind in found.items():
         if name not in declared:
             raise Permanent(
@@ -185,15 +189,10 @@ def _shown(session: Session, table: Table) -> list[str]:
     return list(found)
 
 
-def _types(session: Session, schema: str, relation: str) -> dict[str, str]:
+def _types(session: Session, relation: str) -> dict[str, str]:
     """The declared word for each column's type, in the relation's order."""
-    rows = session.rows(
-        "select column_name, lower(data_type) from information_schema.columns"
-        " where table_schema = $schema and table_name = $relation order by ordinal_position",
-        schema=schema,
-        relation=relation,
-    )
-    return {name: _TYPE_NAMES.get(kind, kind) for name, kind in rows}
+    found = {name: kind.lower() for name, kind in session.columns(relation).items()}
+    return {name: _TYPE_NAMES.get(kind, kind) for name, kind in found.items()}
 
 
 def _is_prepared(session: Session, fingerprint: str) -> bool:

@@ -10,8 +10,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import msgspec
 import pytest
 
+from edpipeline.api import Auth
 from edpipeline.errors import (
     AccountLocked,
     BadConfiguration,
@@ -22,8 +24,9 @@ from edpipeline.errors import (
     Permanent,
     Transient,
 )
+from edpipeline.landing.answers import Answer
 from edpipeline.landing.http import Client
-from edpipeline.landing.tokens import AccountToken, Token
+from edpipeline.landing.tokens import AccountToken, Token, token_of
 from edpipeline_tests.landing.hostile import (
     EPOCH,
     SECRETS,
@@ -447,6 +450,18 @@ def test_a_raw_jwt_says_itself_when_it_ends(vendor: Vendor, time: Time) -> None:
         time.now = 541
         client.get(PATH)
     assert vendor.paths.count("/v1/session") == 2
+
+
+@pytest.mark.parametrize(
+    "claims",
+    ["", "[]", "{}", '{"exp": 1}', '{"iat": 1, "exp": null}', '{"iat": 1, "exp": NaN}', "[" * 9000,
+     '{"iat": 1, "exp": 1%s}' % ("0" * 400)],
+)  # fmt: skip
+def test_a_jwt_that_cannot_be_read_lasts_as_long_as_is_usual(claims: str) -> None:
+    text = f"e30.{base64.urlsafe_b64encode(claims.encode()).decode().rstrip('=')}.CANARY"
+    auth = Auth(style="basic_then_raw_jwt", path="/t", life_s=9000)
+    found = token_of(auth, Answer({"token": msgspec.Raw(f'"{text}"'.encode())}, 1, 200, ""))
+    assert found and found.life == 9000
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

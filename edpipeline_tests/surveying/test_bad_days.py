@@ -19,12 +19,13 @@ from edpipeline.errors import (
 from edpipeline.polling import poll as entering
 from edpipeline.polling.vendor import Pace
 from edpipeline.surveying.account import gravest
-from edpipeline.uses import ReportConfiguration
+from edpipeline.uses_of_polls import ReportConfiguration
 from edpipeline_tests.surveying.installation import (
     DAY,
     DEFAULT,
     DISTRICT,
     OF_CHARTER,
+    QUICK,
     REPORT,
     SOURCE,
     SPANISH,
@@ -96,6 +97,17 @@ def test_a_status_alone_says_what_became_of_a_student(
     assert (made.is_due(10), made.is_due(20)) == (False, again)
     assert made.survey(20).ok == again
     assert made.survey(DAY).ok == 1
+
+
+def test_an_answer_that_is_too_large_is_one_students_and_holds_nobody_back(
+    made: Installation,
+) -> None:
+    made = in_chunks(made, 50, api={"http": {**QUICK, "most_bytes": "2000"}})
+    people(made, 4)
+    made.vendors.reports(ssid(1), [{**REPORT, "contentArea": f"{each}"} for each in range(40)])
+    survey = made.survey()
+    assert (survey.ok, survey.schema_drift) == (3, 1)
+    assert "larger than 2000 bytes" in made.outcomes("reason")["s01"]
 
 
 @pytest.mark.parametrize("stale", [{"token_revoked": True}, {"status": 401}])
@@ -266,7 +278,7 @@ def test_many_refusals_are_too_many_only_as_a_share(made: Installation) -> None:
 def test_ten_failures_in_a_row_end_the_run_and_the_next_goes_on(made: Installation) -> None:
     made = people(in_chunks(made, 50), 20)
     made.vendors.inject(match={"path": REPORTS}, skip=5, times=20, status=503)
-    assert "10 failures in a row" in fails(made, Transient)
+    assert "10 failures in a row, at last an answer 503" in fails(made, Transient)
     assert sorted(made.outcomes().values()) == ["ok"] * 5 + ["server_error"] * 10
     survey = made.survey(5)
     assert (survey.ok, survey.due) == (5, 5), "those that failed wait for their turn"

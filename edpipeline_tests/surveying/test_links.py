@@ -1,6 +1,7 @@
 """Links to the reports of one student: given to who asks, and written down nowhere."""
 
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ import requests
 from edpipeline.errors import (
     BadConfiguration,
     BadCredentials,
+    Busy,
     EdpipelineError,
     NotFound,
     Permanent,
     Transient,
 )
+from edpipeline.landing.accesses import recorded_accesses
 from edpipeline.sandbox.vendors import Vendors
 from edpipeline.surveying import Asked, Link, links
 from edpipeline_tests.surveying.installation import (
@@ -164,6 +167,41 @@ def test_what_goes_wrong_is_told_without_a_name(
         ask(one)
     assert ssid(1) not in str(caught.value)
     assert one.rows(LOG) == [], "nobody was shown anything"
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [("edpipeline.loading.accesses", "show"), ("edpipeline.surveying.links", "record_access")],
+)
+def test_an_access_is_written_down_in_both_places_or_in_none(
+    one: Installation, monkeypatch: pytest.MonkeyPatch, module: str, name: str
+) -> None:
+    def busy(*_: object) -> None:
+        raise Busy("another process has it")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(import_module(module), name, busy)
+        with pytest.raises(Busy):
+            ask(one)
+    assert one.rows(LOG) == []
+    assert recorded_accesses(one.pipeline.store, DISTRICT, "score_reports") == []
+
+
+def test_of_several_numbers_of_a_student_the_one_that_is_given_is_asked_about(
+    made: Installation,
+) -> None:
+    made.roster({"one": ssid(2)})
+    with made.pipeline.warehouse.transaction() as session:
+        session.run(
+            "insert into marts.dim_student_identifier select district_id, match_field, $first,"
+            " student_id, is_current from marts.dim_student_identifier"
+            " where match_field = 'state_user_id'",
+            first=ssid(1),
+        )
+    made.vendors.reports(ssid(1), [REPORT])
+    made.vendors.reports(ssid(2), [SPANISH])
+    assert [link.title for link in ask(made, ssid(2))] == ["CAASPP ES 2025"]
+    assert [link.title for link in ask(made)] == ["CAASPP EN 2026"]
 
 
 @pytest.mark.parametrize(

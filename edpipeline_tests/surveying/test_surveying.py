@@ -141,13 +141,17 @@ def test_two_students_with_one_number_are_asked_about_once(made: Installation) -
     assert made.outcomes() == {"one": "ok", "two": "ok"}
 
 
+@pytest.mark.parametrize("was_missing", [False, True])
 def test_a_number_that_was_corrected_is_asked_about_and_has_no_answer_yet(
-    made: Installation,
+    made: Installation, was_missing: bool
 ) -> None:
     made.roster({"one": ssid(1)})
     made.vendors.reports(ssid(1), [REPORT])
     made.survey()
     assert not made.is_due(5)
+    if was_missing:
+        made.roster({"one": None}).survey(4)
+        assert made.outcomes("answered_at")["one"] is not None
     made.roster({"one": ssid(2)})
     assert made.is_due(5)
     made.vendors.inject(match={"path": REPORTS}, times=9, status=500)

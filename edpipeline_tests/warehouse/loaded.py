@@ -28,10 +28,10 @@ TINY = Size(students=60, schools=3, guardians=1.0)
 FIRST_DAY = date(2026, 9, 1)
 
 
-def prepared(url: str) -> Warehouse:
-    """An empty warehouse with every table."""
+def prepared(url: str, *, with_marts: bool = False) -> Warehouse:
+    """An empty warehouse with every table; `with_marts` those of marts too."""
     warehouse = open_warehouse(url)
-    prepare_from_copy(warehouse)
+    prepare_from_copy(warehouse, with_marts=with_marts)
     return warehouse
 
 

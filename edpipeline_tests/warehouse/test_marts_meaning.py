@@ -54,11 +54,13 @@ def shared(
     request: pytest.FixtureRequest, postgres_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Warehouse]:
     if request.param == "duckdb":
-        yield prepared(f"duckdb:///{tmp_path_factory.mktemp('meaning')}/warehouse.duckdb")
+        yield prepared(
+            f"duckdb:///{tmp_path_factory.mktemp('meaning')}/warehouse.duckdb", with_marts=True
+        )
         return
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute("create database meaning")
-        yield prepared(urlsplit(postgres_url)._replace(path="/meaning").geturl())
+        yield prepared(urlsplit(postgres_url)._replace(path="/meaning").geturl(), with_marts=True)
         connection.execute("drop database meaning with (force)")
 
 

@@ -33,12 +33,12 @@ MARTS = marts(SQL)
 
 @pytest.fixture
 def warehouse(warehouse_url: str) -> Warehouse:
-    return prepared(warehouse_url)
+    return prepared(warehouse_url, with_marts=True)
 
 
 @pytest.fixture
 def duck(tmp_path: Path) -> Warehouse:
-    return prepared(f"duckdb:///{tmp_path / 'warehouse.duckdb'}")
+    return prepared(f"duckdb:///{tmp_path / 'warehouse.duckdb'}", with_marts=True)
 
 
 def school(warehouse: Warehouse, district: str, name: str) -> None:
@@ -342,10 +342,11 @@ def test_what_cannot_be_published_is_refused_with_the_reason(
     error: type[Exception],
     said: str,
 ) -> None:
-    if error is BadConfiguration:
-        refill_district(duck, SQL, "demo")
+    warehouse = duck
+    if error is NotFound:
+        warehouse = prepared(f"duckdb:///{tmp_path / 'never_filled.duckdb'}")
     with pytest.raises(error, match=said):
-        publish_district(duck, published.format(tmp=tmp_path), SQL, district)
+        publish_district(warehouse, published.format(tmp=tmp_path), SQL, district)
 
 
 @pytest.fixture

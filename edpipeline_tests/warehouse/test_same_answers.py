@@ -4,6 +4,7 @@ What differs by the clock of the machine, as the two are not loaded at one insta
 name.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -25,6 +26,13 @@ from edpipeline_tests.school_year import lived_through
 MARTS = {mart.name: mart for mart in marts(SCRIPTS)}
 QUESTIONS = {question.name: question for question in questions(SCRIPTS)}
 BY_THE_CLOCK = {"rpt_sync_health": ["last_sync_at"], "rpt_upload_quality": ["completed_at"]}
+NAME_NOBODY = (
+    "enrollment_mobility",
+    "growth_fall_to_spring",
+    "match_rate_by_upload",
+    "proficiency_by_school",
+    "score_report_coverage",
+)
 SAME_TYPES = {
     "character varying": "varchar",
     "text": "varchar",
@@ -86,6 +94,17 @@ def test_a_question_of_the_cookbook_has_the_same_answer_in_both(
     assert not duckdb.is_empty()
     assert_frame_equal(duckdb, postgres, check_exact=True)
     assert PLAUSIBLE[name](duckdb), duckdb
+
+
+@pytest.mark.parametrize("name", NAME_NOBODY)
+def test_a_question_that_names_nobody_is_answered_by_the_deidentified_views(
+    both: Warehouses, name: str
+) -> None:
+    asked = QUESTIONS[name].sql
+    deidentified = re.sub(r"\b(student|user)_id\b", r"\1_key", asked.replace("marts.", "analyst."))
+    assert deidentified != asked
+    for frames in zip(answers(both, asked), answers(both, deidentified), strict=True):
+        assert_frame_equal(*frames, check_exact=True)
 
 
 def _all(frame: pl.DataFrame, *claims: pl.Expr) -> bool:

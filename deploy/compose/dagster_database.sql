@@ -1,0 +1,2 @@
+-- Dagster's own database, beside the warehouse. Runs once, when the server is new.
+create database dagster;
