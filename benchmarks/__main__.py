@@ -1,4 +1,4 @@
-"""`make bench`: district, large, results, pulls and polls; `ARGS=state`: 40 million enrollments.
+"""`make bench`: district, large, results, pulls, polls and surveys; `ARGS=state`: 40 million.
 
 `ARGS="--no-postgres large"` and the like choose what runs. Prints a Markdown table.
 `ARGS="nightly --small 1000 --large 10"`: an evening of many districts; see `nightly.py`.
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import measured, nightly, polls, pulls, results
+from benchmarks import measured, nightly, polls, pulls, results, surveys
 from edpipeline.sandbox import roster
 from edpipeline.sandbox.postgres_server import postgres_server
 
@@ -153,6 +153,22 @@ def poll_rows() -> list[list[str]]:
     ]
 
 
+def survey_rows() -> list[list[str]]:
+    """Fifty thousand students surveyed on two days, beside bare requests for each."""
+    with tempfile.TemporaryDirectory(prefix="edpipeline-bench-") as folder:
+        work = Path(folder)
+        with surveys.service() as urls:
+            given = json.dumps(urls)
+            floor = run("floor_surveys", work, 0, given)
+            first = run("survey_all", work, 0, given)
+            again = run("survey_all", work, 1, given)
+    return [
+        row("score_reports", "one bare request for each of 50,000 students", floor, floor),
+        row("score_reports", "survey: asked, landed, loaded by chunks", first, floor),
+        row("score_reports", "survey a day later: the same reports", again, floor),
+    ]
+
+
 def row(size: str, what: str, found: Measurement, floor: Measurement) -> list[str]:
     """One line of the table."""
     ratio = found.seconds / floor.seconds
@@ -163,7 +179,7 @@ def main(arguments: Sequence[str]) -> None:
     """Measure the sizes that are asked for and print the table."""
     if "nightly" in arguments:
         return nightly.main([each for each in arguments if each != "nightly"])
-    asked = [name for name in (*SIZES, "results", "pulls", "polls") if name in arguments]
+    asked = [name for name in (*SIZES, "results", "pulls", "polls", "surveys") if name in arguments]
     chosen = [name for name in asked or ("district", "large") if name in SIZES]
     lines = []
     for name in chosen:
@@ -180,6 +196,8 @@ def main(arguments: Sequence[str]) -> None:
         lines += pull_rows()
     if not asked or "polls" in asked:
         lines += poll_rows()
+    if not asked or "surveys" in asked:
+        lines += survey_rows()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     print(f"{os.cpu_count()} cores, {memory:.0f} GiB of memory; medians; ratio to the floor\n")
     print("| size | what | seconds | ratio | peak MB |\n|---|---|---:|---:|---:|")

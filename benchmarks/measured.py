@@ -15,7 +15,7 @@ import duckdb
 import psycopg
 from pydantic import create_model
 
-from benchmarks import polls, pulls, results
+from benchmarks import polls, pulls, results, surveys
 from edpipeline.landing import drop
 from edpipeline.landing.store import open_store
 from edpipeline.loading.options import LoadOptions
@@ -212,6 +212,8 @@ MEASURED: dict[str, Callable[..., float | None]] = {
     "parse_polars": pulls.parse_polars,
     "floor_polls": polls.floor_polls,
     "poll_all": polls.poll_all,
+    "floor_surveys": surveys.floor_surveys,
+    "survey_all": surveys.survey_all,
 }
 
 
