@@ -31,7 +31,7 @@ DAY = date(2025, 9, 9)
 PASSWORD = "EDPIPELINE_TESTS_SFTP_PASSWORD"
 SECRET = "correct horse battery staple"
 QUICK = LookSettings(min_seconds=1, quiet_seconds=1)
-DISTRICTS_AT_MOST = 100
+DISTRICTS_AT_MOST = 200
 
 USERS = "sourcedId,orgSourcedIds,role,username,givenName,familyName,email,grades"
 CLASSES = "sourcedId,title,classCode,classType,location,schoolSourcedId,grades,periods"
