@@ -8,6 +8,7 @@ import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from edpipeline.code_list import codes_markdown
@@ -137,7 +138,7 @@ def dictionary_markdown(sources: Sequence[Source], sql_folder: Path) -> str:
 
 def _pages(sources: Sequence[Source], sql_folder: Path) -> list[Page]:
     found = marts(sql_folder)
-    ops, types = _described(sources, found, sql_folder)
+    ops, types = _described(tuple(sources), sql_folder)
     return [
         Page(
             "marts",
@@ -342,14 +343,16 @@ def _ops_table(name: str, grain: str, columns: Iterable[tuple[str, str, str]]) -
 _OpsTable = tuple[str, str, list[tuple[str, str, str]]]
 
 
+@cache
 def _described(
-    sources: Sequence[Source], found: Sequence[Mart], sql_folder: Path
+    sources: tuple[Source, ...], sql_folder: Path
 ) -> tuple[list[_OpsTable], dict[str, dict[str, str]]]:
-    """Tables of ops with their comments, and column types by table, from a warehouse made anew."""
+    """Tables of ops with their comments, and column types by table, from a warehouse made anew:
+    once in a process, because that takes longer than all the rest."""
     with tempfile.TemporaryDirectory(prefix="edpipeline-dictionary-") as folder:
         warehouse = open_warehouse(f"duckdb:///{folder}/empty.duckdb")
         prepare(warehouse, sources, sql_folder)
-        make_marts(warehouse, found)
+        make_marts(warehouse, marts(sql_folder))
         with warehouse.transaction() as session:
             tables = session.rows(
                 "select table_name, coalesce(comment, '') from duckdb_tables()"

@@ -10,6 +10,7 @@ Dagster's own interface does not show column lineage: each column's description 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import dagster as dg
@@ -103,6 +104,7 @@ def _layouts(source: Source) -> str:
     )
 
 
+@cache
 def table_spec(source: Source, table: Table) -> dg.AssetSpec:
     """The asset of a history table; those that no edition needs stand in a group of their own."""
     needed = {name for edition in source.editions for name in edition.needed}
