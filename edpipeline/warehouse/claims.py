@@ -83,13 +83,20 @@ def broken_claims(
             # As in marts: windows look small to it.
             session.run("set local enable_nestloop = off")
             session.run("set local enable_mergejoin = off")
-        instead = {}
-        if any(UNITED in claim.depends_on for claim in found):
-            # A long SELECT over every source: to plan it takes longer than all the rest.
-            session.run(f"create temp table {ALL_RESULTS} as select * from {UNITED}")
-            session.analyze(ALL_RESULTS)
-            instead = {UNITED: ALL_RESULTS}
+        instead = united_once(session, found)
         counts = {
             claim.name: contradictions(session, claim, district_id, instead) for claim in found
         }
     return {name: count for name, count in counts.items() if count}
+
+
+def united_once(session: Session, found: Sequence[Claim]) -> dict[str, str]:
+    """Compute what claims read of all sources; what is read in place of a table.
+
+    That is a long SELECT over every source: to plan it takes longer than all the rest.
+    """
+    if not any(UNITED in claim.depends_on for claim in found):
+        return {}
+    session.run(f"create temp table {ALL_RESULTS} as select * from {UNITED}")
+    session.analyze(ALL_RESULTS)
+    return {UNITED: ALL_RESULTS}
