@@ -10,7 +10,7 @@ from edpipeline.landing.drop import Approval, Delivery
 from edpipeline.loading.load import FIRST_SYNC, FileOutcome, Outcome, Request
 from edpipeline.loading.report import SyncReport, advice, load_reports
 from edpipeline.validation.codes import CODES
-from edpipeline.warehouse.engine import PARAMETER, Session
+from edpipeline.warehouse.engine import Session
 
 MARK = "\x1f"
 """Unit separator: stands in no name."""
@@ -102,11 +102,12 @@ def message(outcome: Outcome, request: Request) -> str:
     return " ".join([*problems, *filter(None, [advice(outcome.match_rates)])])
 
 
-FILE_LINE = (
-    "($sync_id, $position, $district, $source, $day, $drop_id, $table, $file, $status, $dialect,"
-    " $same, $ends, $read, $accepted, $rejected, $added, $changed, $unchanged, $duplicate, $removed,"
-    " $held, $rejected_by_code, $warnings_by_code, $sha256)"
+KEPT_PER_FILE = (
+    *("sync_id", "position", "district", "source", "day", "drop_id", "table", "file", "status"),
+    *("dialect", "same", "ends", "read", "accepted", "rejected", "added", "changed", "unchanged"),
+    *("duplicate", "removed", "held", "rejected_by_code", "warnings_by_code", "sha256"),
 )
+"""What ops.sync_files has of a file, in the order of its columns."""
 
 
 def _record_files(
@@ -117,9 +118,9 @@ def _record_files(
     lines, parameters = [], dict(keys)
     for position, file in enumerate(outcome.files):
         line = {"position": position, **_file_line(entry, file, outcome.refused, before)}
-        names = {name: f"{name}_{position}" for name in line}
-        lines.append(PARAMETER.sub(lambda of, names=names: f"${names.get(of[1], of[1])}", FILE_LINE))
-        parameters |= {names[name]: value for name, value in line.items()}
+        parameters |= {f"{name}_{position}": value for name, value in line.items()}
+        names = (f"{name}_{position}" if name in line else name for name in KEPT_PER_FILE)
+        lines.append(f"({', '.join(f'${name}' for name in names)})")
     if lines:
         session.run(f"insert into ops.sync_files values {', '.join(lines)}", **parameters)
 
