@@ -26,8 +26,9 @@ TEMPORARY = {
     "left_behind": "{key} varchar, row_hash bigint",
     "orphans": "line bigint, record_id varchar, reference varchar, total bigint, missing bigint",
 }
-"""Temporary tables of each load, made once in a transaction and emptied for the next delivery:
-PostgreSQL keeps a lock for every table made or dropped until the transaction ends."""
+"""Temporary tables of each load, made when a statement first names them and emptied for the next
+delivery: PostgreSQL keeps a lock for every table made or dropped until the transaction ends, and
+most loads name few."""
 
 RELATIONS = (*TEMPORARY, "staged", "unseen", "spoiled")
 STAGED = {"line": "bigint", "row_hash": "bigint", "warned": "boolean"}
@@ -101,9 +102,14 @@ class TableLoad:
         self.doubtful = 0
         """Rows of the relations of that name (`taken_out` of `out_`, `waiting` of `held_`), which
         need no look where there are none: each would be a join as wide as the table."""
+        self._ready: set[str] = set()
 
     def sql(self, text: str) -> str:
-        """Fill in the names of this table's relations."""
+        """Fill in the names of this table's relations; temporary tables among them are made."""
+        for name in TEMPORARY:
+            if f"{{{name}}}" in text and name not in self._ready:
+                self._ready.add(name)
+                self._make_temporary_table(name)
         table = self.table
         names = {name: f"{name}_{table.name}" for name in RELATIONS}
         mine = [c.name for c in table.stored_columns]
@@ -126,7 +132,6 @@ class TableLoad:
 
     def compare(self) -> None:
         """Stage the accepted rows and find what meets, what left, and what contradicts."""
-        self._make_temporary_tables()
         kinds = {c.name: c.sql_type for c in self.table.stored_columns}
         accepted = self.checked.accepted_files()
         self.has_staged = bool(accepted)
@@ -137,9 +142,8 @@ class TableLoad:
             self.excluded = self.run("insert into {out} select line from excluded_{staged}")
             self.taken_out = self.excluded
         self.has_rows = bool(
-            self.session.rows(
-                self.sql("select 1 from {table} t where {open} limit 1"), **self.parameters
-            )
+            self.checked.known.hashes.size
+            or self.value("select 1 from {table} t where {open} limit 1")
         )
         if self.has_rows:
             self._stage_known()
@@ -153,14 +157,14 @@ class TableLoad:
             if self.met and self._has_status():
                 self.removals += self.value("select count(*) from {met} where deletes")
 
-    def _make_temporary_tables(self) -> None:
-        for name, columns in TEMPORARY.items():
-            relation = self.sql("{" + name + "}")
-            if relation in self.session.made:
-                self.run(f"delete from {relation}")
-            else:
-                self.run(f"create temp table {relation} ({columns})")
-                self.session.made.add(relation)
+    def _make_temporary_table(self, name: str) -> None:
+        relation = f"{name}_{self.table.name}"
+        if relation in self.session.made:
+            self.session.run(f"delete from {relation}")
+        else:
+            columns = TEMPORARY[name].format(key=self.table.key)
+            self.session.run(f"create temp table {relation} ({columns})")
+            self.session.made.add(relation)
 
     def _stage_known(self) -> None:
         """Known rows that are not in today's file, and keys of rejected rows."""
@@ -244,7 +248,7 @@ class TableLoad:
             self.checked.recognised -= rows.height
 
     def _find_gone(self) -> None:
-        if self.mode == "delta":
+        if self.mode == "delta" or not self._may_lack_rows():
             return
         active = "t.status <> 'tobedeleted'" if self._has_status() else "true"
         self.gone = self.run(
@@ -262,6 +266,13 @@ class TableLoad:
                 """delete from {gone} as g where exists (
                     select 1 from {spoiled} r where starts_with(g.{key}, r.record_id || ':'))"""
             )
+
+    def _may_lack_rows(self) -> bool:
+        """Where every known row is in the file, only rows that are not taken as known may lack."""
+        known = self.checked.known
+        return not known.lines.all() or bool(
+            self.value("select 1 from {table} t where {open} and t.warned limit 1")
+        )
 
     def _within_snapshot(self) -> str:
         """Of a snapshot, only rows of the groups that are in the file can have vanished."""

@@ -7,13 +7,25 @@ import filecmp
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 
 from edpipeline import sources
 from edpipeline.errors import BadDelivery
 from edpipeline.landing import archive
 from edpipeline.loading.options import LoadOptions
-from edpipeline.model import ApiPoll, ApiPull, Edition, Head, Mode, Plan, PlannedFile, Source, Table
+from edpipeline.model import (
+    ApiPoll,
+    ApiPull,
+    Edition,
+    Head,
+    MatchField,
+    Mode,
+    Plan,
+    PlannedFile,
+    Source,
+    Table,
+)
 from edpipeline.reading.dialect import (
     Dialect,
     Header,
@@ -147,9 +159,13 @@ def _matched_as_chosen(edition: Edition, options: LoadOptions) -> Edition:
     has_column = any(edition.rule(table, options.match_column) for table in edition.rules)
     if not options.match_on or not has_column:
         return edition
-    chosen = dict(edition.match_columns)
-    chosen[options.match_on] = (options.match_column,)
-    return replace(edition, match_columns=chosen)
+    return _matching_on(edition, options.match_on, options.match_column)
+
+
+@lru_cache(maxsize=64)
+def _matching_on(edition: Edition, match_on: MatchField, column: str) -> Edition:
+    """One and the same edition each time: rules are compiled for each edition that there is."""
+    return replace(edition, match_columns={**edition.match_columns, match_on: (column,)})
 
 
 def _unpacked(

@@ -36,8 +36,8 @@ class Breach:
 
 def breaches(load: TableLoad, options: LoadOptions) -> list[Breach]:
     """The groups of one table that would lose more than the district's limit."""
-    if not load.removals and not load.left_behind:
-        return []
+    if load.removals + load.left_behind <= options.removal_floor or options.removal_percent >= 100:
+        return []  # no group can lose more than all of them do
     groups = [("'(all)'", "(all)")]
     if load.table.people:
         groups.append((PEOPLE.format(column=load.table.people), "of kind"))

@@ -69,8 +69,8 @@ def record(session: Session, entry: Entry, outcome: Outcome) -> None:
         " and delivery_day = $day and drop_id = $drop_id",
         **keys,
     )
-    for position, file in enumerate(outcome.files):
-        _record_file(session, keys, entry, file, position, file.refused or outcome.refused)
+    _record_files(session, keys, entry, outcome)
+    for file in outcome.files:
         _record_findings(session, keys, file)
     _record_delivery_findings(session, keys, outcome)
     _record_match_rates(session, keys, outcome)
@@ -102,45 +102,57 @@ def message(outcome: Outcome, request: Request) -> str:
     return " ".join([*problems, *filter(None, [advice(outcome.match_rates)])])
 
 
-def _record_file(
-    session: Session,
-    keys: Mapping[str, object],
-    entry: Entry,
-    file: FileOutcome,
-    position: int,
-    refused: bool,
+KEPT_PER_FILE = (
+    *("sync_id", "position", "district", "source", "day", "drop_id", "table", "file", "status"),
+    *("dialect", "same", "ends", "read", "accepted", "rejected", "added", "changed", "unchanged"),
+    *("duplicate", "removed", "held", "rejected_by_code", "warnings_by_code", "sha256"),
+)
+"""What ops.sync_files has of a file, in the order of its columns."""
+
+
+def _record_files(
+    session: Session, keys: Mapping[str, object], entry: Entry, outcome: Outcome
 ) -> None:
+    """A line per file, all in one statement."""
+    before = _used_before(session, keys) if entry.sha256 else {}
+    lines, parameters = [], dict(keys)
+    for position, file in enumerate(outcome.files):
+        line = {"position": position, **_file_line(entry, file, outcome.refused, before)}
+        parameters |= {f"{name}_{position}": value for name, value in line.items()}
+        names = (f"{name}_{position}" if name in line else name for name in KEPT_PER_FILE)
+        lines.append(f"({', '.join(f'${name}' for name in names)})")
+    if lines:
+        session.run(f"insert into ops.sync_files values {', '.join(lines)}", **parameters)
+
+
+def _file_line(
+    entry: Entry, file: FileOutcome, nothing_was_used: bool, before: Mapping[str, str]
+) -> dict[str, object]:
     counts = file.counts
     opened = file.opened
     sha256 = entry.sha256.get(file.name)
-    same = bool(sha256) and _has_same_bytes(session, keys, file, str(sha256))
-    status = "kept" if refused else ("same_bytes" if same else "loaded")
-    session.run(
-        "insert into ops.sync_files values ($sync_id, $position, $district, $source, $day,"
-        " $drop_id, $table, $file, $status, $dialect, $same, $ends, $read, $accepted, $rejected,"
-        " $added, $changed, $unchanged, $duplicate, $removed, $held, $rejected_by_code,"
-        " $warnings_by_code, $sha256)",
-        position=position,
-        table=file.table.full_name,
-        file=file.name,
-        status=status,
-        dialect=opened.dialect.describe() if opened and opened.dialect else "",
-        same=same,
-        ends=file.checked.ends_with_line_end,
-        read=counts.read,
-        accepted=counts.accepted,
-        rejected=counts.rejected.total(),
-        added=counts.added,
-        changed=counts.changed,
-        unchanged=counts.unchanged,
-        duplicate=counts.duplicate,
-        removed=counts.removed,
-        held=counts.held,
-        rejected_by_code=json.dumps(dict(counts.rejected), sort_keys=True),
-        warnings_by_code=json.dumps(_warnings(file), sort_keys=True),
-        sha256=sha256,
-        **keys,
-    )
+    same = bool(sha256) and before.get(file.table.full_name) == sha256
+    refused = file.refused or nothing_was_used
+    return {
+        "table": file.table.full_name,
+        "file": file.name,
+        "status": "kept" if refused else ("same_bytes" if same else "loaded"),
+        "dialect": opened.dialect.describe() if opened and opened.dialect else "",
+        "same": same,
+        "ends": file.checked.ends_with_line_end,
+        "read": counts.read,
+        "accepted": counts.accepted,
+        "rejected": counts.rejected.total(),
+        "added": counts.added,
+        "changed": counts.changed,
+        "unchanged": counts.unchanged,
+        "duplicate": counts.duplicate,
+        "removed": counts.removed,
+        "held": counts.held,
+        "rejected_by_code": json.dumps(dict(counts.rejected), sort_keys=True),
+        "warnings_by_code": json.dumps(_warnings(file), sort_keys=True),
+        "sha256": sha256,
+    }
 
 
 def _warnings(file: FileOutcome) -> dict[str, int]:
@@ -152,17 +164,15 @@ def _warnings(file: FileOutcome) -> dict[str, int]:
     return found
 
 
-def _has_same_bytes(
-    session: Session, keys: Mapping[str, object], file: FileOutcome, sha256: str
-) -> bool:
-    before = session.value(
-        "select sha256 from ops.sync_files where district_id = $district and source = $source"
-        " and table_name = $table and delivery_day < $day and status <> 'kept'"
-        " order by delivery_day desc, sync_id desc limit 1",
-        table=file.table.full_name,
+def _used_before(session: Session, keys: Mapping[str, object]) -> dict[str, str]:
+    """Hash of the last file of each table that was used on an earlier day."""
+    rows = session.rows(
+        "select distinct on (table_name) table_name, sha256 from ops.sync_files"
+        " where district_id = $district and source = $source and delivery_day < $day"
+        " and status <> 'kept' order by table_name, delivery_day desc, sync_id desc",
         **keys,
     )
-    return bool(before == sha256)
+    return dict(rows)
 
 
 def _record_findings(session: Session, keys: Mapping[str, object], file: FileOutcome) -> None:

@@ -178,7 +178,11 @@ def _checked(
             " where district_id = $district and valid_to is null and not warned",
             district=request.district_id,
         )
-        expects = not request.source.holds_results and _ended_before(session, request, file)
+        expects = (
+            not request.source.holds_results
+            and not file.task.dialect.ends_with_line_end
+            and _ended_before(session, request, file)
+        )
         task = replace(file.task, expects_line_end=expects)
         file = replace(file, task=task)
         checked = checking.check(task, known, spool)

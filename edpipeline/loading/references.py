@@ -109,6 +109,7 @@ class References:
         """A subquery with a row where the expression names a record of the table."""
         target = self.source.table(table)
         if self._is_schools(target):
+            self._has_target(table)  # known_schools has the organisations from then on
             return f"select 1 from known_schools k where k.school_id = {expression}"
         return (
             f"select 1 from {target.full_name} x where x.district_id = $district"
@@ -119,8 +120,27 @@ class References:
         return table.name == "orgs"
 
     def _can_check(self, load: TableLoad, column: Column) -> bool:
-        """Without a single record to point to, references cannot be checked; that is said."""
+        """Without a single record to point to, references cannot be checked; that is said.
+
+        Where no row is new, there is nothing to check.
+        """
+        if not load.has_staged:
+            return False
         target = column.references.table if column.references else ""
+        if self._has_target(target) or target == load.table.name:
+            return True
+        if target not in self.without and load.value(
+            f"select count(*) from {{staged}} s where s.{column.name} is not null"
+        ):
+            text = (
+                f"{load.checked.name}: {column.header} was not checked, because there is no"
+                f" {self.source.table(target).file}"
+            )
+            load.checked.findings.append(FileFinding("unchecked_reference", text))
+        return False
+
+    def _has_target(self, target: str) -> bool:
+        """Whether there is a record to point to; looked up once, after its table was loaded."""
         if target not in self._has_targets:
             table = self.source.table(target)
             holding = f"from {table.full_name} where district_id = $district and valid_to is null"
@@ -134,17 +154,7 @@ class References:
                 holding = "from known_schools"
             known = self.session.rows(f"select 1 {holding} limit 1", district=self.district_id)
             self._has_targets[target] = bool(known)
-        if self._has_targets[target] or target == load.table.name:
-            return True
-        if target not in self.without and load.value(
-            f"select count(*) from {{staged}} s where s.{column.name} is not null"
-        ):
-            text = (
-                f"{load.checked.name}: {column.header} was not checked, because there is no"
-                f" {self.source.table(target).file}"
-            )
-            load.checked.findings.append(FileFinding("unchecked_reference", text))
-        return False
+        return self._has_targets[target]
 
     def _find_orphans(self, load: TableLoad, column: Column) -> int:
         """Fill `orphans`: line, record_id, reference, total and missing items; how many."""
@@ -234,8 +244,11 @@ def _referring(table: Table, required: bool) -> list[Column]:
 
 def stage_schools(session: Session, schools: Mapping[str, str]) -> None:
     """The schools of the districts file as temporary table `known_schools` (`school_id`)."""
-    session.run("create temp table if not exists known_schools (school_id varchar)")
-    session.run("delete from known_schools")
+    if "known_schools" in session.made:
+        session.run("delete from known_schools")
+    else:
+        session.run("create temp table known_schools (school_id varchar)")
+        session.made.add("known_schools")
     if schools:
         session.run(
             "insert into known_schools select unnest(string_to_array($ids, ','))",

@@ -50,7 +50,8 @@ class Task:
     header: Header
     layout: Layout
     expects_line_end: bool = False
-    """True where the file before this one ended with a line end, as this one should."""
+    """True where the file before this one ended with a line end, as this one should. Looked up
+    only for a file that ends without."""
     given: Mapping[str, str] = field(default_factory=dict)
     """Values that are the same in every row, by column: what was chosen at the upload."""
     first_line: int = 2

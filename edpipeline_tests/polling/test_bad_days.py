@@ -256,7 +256,7 @@ def test_what_is_final_is_asked_about_until_its_times_are_read(
     lost(made, "getAttempts", status=503, times=times)
     made.poll()
     assert made.pair("state", "outcome") == (state, "finalized_new")
-    for minutes in range(20, 20 * 60, 20):
+    for minutes in range(20, 20 * 60, 60):
         made.poll(minutes)
     assert made.pair("state", "next_poll_at") == ("final", None)
     found = made.rows(

@@ -1,26 +1,41 @@
 """Results whose school has to be matched: why one waits, and what it says."""
 
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 
 import pytest
 
 from edpipeline.landing.schools import decide_schools, school_decisions
 from edpipeline.loading.schools import mirror_school_matches
+from edpipeline.sources import source
 from edpipeline.warehouse.claims import broken_claims, claims
+from edpipeline.warehouse.engine import Warehouse
 from edpipeline_tests.district import SQL
 from edpipeline_tests.results.uploads import Uploads, sample
 
 AT = datetime(2026, 9, 1, tzinfo=UTC)
 
 
-@pytest.fixture
-def tested(uploads) -> Uploads:
+@pytest.fixture(scope="module")
+def district(warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Uploads:
     """Tests at the vendor's schools L1, L2 and L9, by students of school 0101 and by others."""
-    district = uploads("scantron")
-    district.roster()
-    report = district.upload(sample("scantron", "scantron_api.csv"), "results.csv")
+    made = Uploads(warehouse, tmp_path_factory.mktemp("schools"), source("scantron"))
+    made.roster()
+    report = made.upload(sample("scantron", "scantron_api.csv"), "results.csv")
     assert report.applied, report.message
-    district.refill()
+    made.refill()
+    return made
+
+
+@pytest.fixture
+def tested(district: Uploads) -> Iterator[Uploads]:
+    """The district, of whose schools nobody has said anything yet."""
+    said = district.folder / f"landing-{district.district_id}" / "scantron"
+    acts = list(said.glob(f"{district.district_id}/schools/*.json"))
+    if acts:
+        for act in acts:
+            act.unlink()
+        show_decisions(district)
     yield district
     assert broken_claims(district.warehouse, claims(SQL), district.district_id) == {}
 
@@ -28,6 +43,11 @@ def tested(uploads) -> Uploads:
 def decide(district: Uploads, **schools: str | None) -> None:
     place = (district.district_id, "scantron")
     decide_schools(district.store, *place, schools, "Ada", AT)
+    show_decisions(district)
+
+
+def show_decisions(district: Uploads) -> None:
+    place = (district.district_id, "scantron")
     with district.warehouse.transaction() as session:
         mirror_school_matches(session, *place, school_decisions(district.store, *place))
     district.refill()
