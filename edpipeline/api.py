@@ -17,6 +17,7 @@ quoted, so that it never changes the path; a parameter whose value is not given 
 
 import re
 from collections.abc import Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -318,6 +319,16 @@ def read_api(
             for one in error.errors(include_url=False, include_input=False)
         ]
         raise BadConfiguration("\n".join(problems)) from None
+
+
+def declared_api(
+    source: str,
+    overrides: Mapping[str, Any],
+    layouts: Mapping[str, Mapping[str, str]] | None = None,
+) -> ApiSpec:
+    """The API that the source of that name declares in its api.yaml; else as `read_api`."""
+    text = files("edpipeline.sources").joinpath(source, "api.yaml").read_text("utf-8")
+    return read_api(text, Path("sources", source, "api.yaml"), overrides, layouts)
 
 
 def places(listing: Listing) -> frozenset[str]:

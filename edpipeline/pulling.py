@@ -12,12 +12,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from importlib.resources import files
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from edpipeline import sources
-from edpipeline.api import ApiSpec, places, read_api
+from edpipeline.api import ApiSpec, declared_api, places
 from edpipeline.districts import account_of, pull_use
 from edpipeline.errors import AccountLocked, BadConfiguration, EdpipelineError
 from edpipeline.fetching import fetch_new
@@ -251,15 +250,13 @@ def client_of(source: Source, use: PullUse) -> Client:
 
 def api_of(source: Source, use: PullUse) -> ApiSpec:
     """The vendor's API as the source declares it and the district overrides it."""
-    text = files("edpipeline.sources").joinpath(source.name, "api.yaml").read_text("utf-8")
     given = {"base_url": use.base_url} if use.base_url else {}
     edition = source.editions[0]
     layouts = {
         table: {field.header: field.header for field in fields if field.column}
         for table, fields in edition.headers.items()
     }
-    path = Path("sources", source.name, "api.yaml")
-    spec = read_api(text, path, {**given, **use.api}, layouts)
+    spec = declared_api(source.name, {**given, **use.api}, layouts)
     if not spec.base_url:
         raise BadConfiguration(
             f"`{source.name}:` in the districts file needs `base_url:`, the address of the API that"

@@ -20,12 +20,14 @@ never a secret.
     follow.py      marts are refilled when what they read was loaded
     sensors.py     deliveries are noticed, looked at twice, and asked for
     memory.py      what the sensor remembers between ticks
-    schedules.py   windows open and close: tried again, or missed and said so
+    schedules.py   windows open and close: what failed is tried again
+    closed.py      windows that have closed without a delivery: said so, once
     standing.py    who uses a source, and what became of their days
-    alerts.py      what a person is told
+    alerts.py      what a person is told; incidents.py, what went wrong since; alert_sensor.py, when
     uploads.py     what waits in the inbox is taken, and watched over
     pulls.py       a vendor's API is asked within its daily window
-    polls.py       a vendor's API is asked about each test until it is final
+    polls.py       a vendor's API is asked about one thing at a time, when it is due
+    surveys.py     what must be true where it is asked about every student once a day
     missed.py      what a person is told about a window without a delivery
     runs.py        jobs, what a run is asked for, the pool; one day without a daemon
 """

@@ -17,6 +17,7 @@ from edpipeline.orchestration.checks import landing_key, table_key
 from edpipeline.orchestration.metadata import mart_key
 from edpipeline.orchestration.partitions import DISTRICTS, day_and_district
 from edpipeline.orchestration.runs import (
+    DISTRICTS_A_RUN,
     DISTRICTS_TAG,
     LANES,
     LOADS,
@@ -28,7 +29,6 @@ from edpipeline.orchestration.steps import Job
 from edpipeline.warehouse.marts import SCHEMA, Mart
 
 TICK_SECONDS = 30
-DISTRICTS_A_RUN = 50
 AT_ONCE = 1000
 """Events read in one query."""
 LOOK_BACK = 5_000

@@ -4,11 +4,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
-from edpipeline.api import ApiSpec, read_api
+from edpipeline.api import ApiSpec, declared_api
 from edpipeline.landing.http import Client
 from edpipeline.model import Source
 from edpipeline.settings import secret
@@ -62,8 +60,7 @@ def api_of(source: Source, use: PowerPathUse) -> ApiSpec:
     over = laid(given, use.api)
     if not use.keep_feedback:
         over = laid(over, WITHOUT_FEEDBACK)
-    text = files("edpipeline.sources").joinpath(source.name, "api.yaml").read_text("utf-8")
-    return read_api(text, Path("sources", source.name, "api.yaml"), over)
+    return declared_api(source.name, over)
 
 
 def client_of(spec: ApiSpec, use: PowerPathUse, pace: Pace | None = None) -> Client:

@@ -3,11 +3,9 @@
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
-from edpipeline.api import ApiSpec, read_api
+from edpipeline.api import ApiSpec, declared_api
 from edpipeline.landing.http import Client
 from edpipeline.landing.tokens import AccountToken
 from edpipeline.model import Source
@@ -31,8 +29,7 @@ def api_of(source: Source, use: ScoreReportsUse, of: ReportConfiguration) -> Api
     given: dict[str, Any] = {"base_url": use.base_url} if use.base_url else {}
     given["auth"] = {"path": f"/{of.token_endpoint.strip('/')}"}
     given["lookups"] = {REPORTS: {"path": path}, LINKS: {"path": path}}
-    text = files("edpipeline.sources").joinpath(source.name, "api.yaml").read_text("utf-8")
-    return read_api(text, Path("sources", source.name, "api.yaml"), laid(given, use.api))
+    return declared_api(source.name, laid(given, use.api))
 
 
 def client_of(
