@@ -2,46 +2,28 @@
 
 import re
 import webbrowser
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
 from edpipeline.cli import app
-from edpipeline.sandbox.vendors import Vendors
 from edpipeline_tests.orchestration.surveyed import (
     NAME,
     Surveyed,
-    served,
-    surveyed,
-    with_roster,
+    at_work,
+    template,
+    vendors,
 )
 from edpipeline_tests.pulls.canaries import texts
 from edpipeline_tests.pulls.installation import DISTRICT
 
+__all__ = ["at_work", "template", "vendors"]  # fixtures
+
 SYNC = ("sync", "--district", DISTRICT, "--source", "score_reports")
 ASK = ("score-report", "--district", DISTRICT, "--by", "Robin Hale", "--student")
 LINK = re.compile(r"http://127\.0\.0\.1:\d+/score-report-files/\S+X-Amz-Signature=\S+")
-
-
-@pytest.fixture(scope="module")
-def vendors() -> Iterator[Vendors]:
-    with served() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def template(vendors: Vendors, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return with_roster(tmp_path_factory.mktemp("template"), vendors)
-
-
-@pytest.fixture
-def at_work(vendors: Vendors, template: Path, tmp_path: Path) -> Iterator[Surveyed]:
-    with surveyed(tmp_path, template, vendors) as made:
-        yield made
 
 
 def asked(*words: str) -> Result:

@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from edpipeline import sources, surveying
@@ -144,3 +145,20 @@ def surveyed(folder: Path, template: Path, vendors: Vendors) -> Iterator[Surveye
     vendors.set_clock(datetime.now(UTC))
     with _at(home) as pipeline:
         yield Surveyed(pipeline, vendors).use()
+
+
+@pytest.fixture(scope="module")
+def vendors() -> Iterator[Vendors]:
+    with served() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def template(vendors: Vendors, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return with_roster(tmp_path_factory.mktemp("template"), vendors)
+
+
+@pytest.fixture
+def at_work(vendors: Vendors, template: Path, tmp_path: Path) -> Iterator[Surveyed]:
+    with surveyed(tmp_path, template, vendors) as made:
+        yield made

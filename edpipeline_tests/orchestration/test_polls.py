@@ -16,16 +16,18 @@ from edpipeline.definitions import build
 from edpipeline.errors import BadConfiguration
 from edpipeline.orchestration import steps
 from edpipeline.orchestration.partitions import DISTRICTS, partition_key
-from edpipeline.orchestration.polls import poll_schedule
-from edpipeline.orchestration.runs import poll_pool, source_job
+from edpipeline.orchestration.runs import poll_pool
 from edpipeline.orchestration.steps import FAILURE_TAG
 from edpipeline.pipeline import Pipeline
 from edpipeline.sandbox.vendors import Vendors
 from edpipeline.warehouse.engine import open_warehouse
 from edpipeline_tests.orchestration.installation import checks, failure, materializations
 from edpipeline_tests.orchestration.polled import POWERPATH, Polled, polled
+from edpipeline_tests.orchestration.ticking import instance, nothing_ran_before, tick_of
 from edpipeline_tests.pulls.canaries import assert_none, texts
 from edpipeline_tests.pulls.installation import DISTRICT, served
+
+__all__ = ["instance", "nothing_ran_before"]  # fixtures
 
 HOUR = timedelta(hours=1)
 TABLES = {"external_tests/assignments", "external_tests/results", "external_tests/question_results"}
@@ -43,26 +45,10 @@ def at_work(vendors: Vendors, tmp_path: Path) -> Iterator[Polled]:
         yield made
 
 
-@pytest.fixture(scope="module")
-def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
-    with dg.instance_for_test(temp_dir=str(tmp_path_factory.mktemp("dagster"))) as made:
-        yield made
-
-
-@pytest.fixture(autouse=True)
-def nothing_ran_before(instance: dg.DagsterInstance) -> None:
-    for run in instance.get_runs():
-        instance.delete_run(run.run_id)
-
-
 def tick(
     at_work: Polled, instance: dg.DagsterInstance, after: timedelta = timedelta()
 ) -> list[dg.RunRequest]:
-    schedule = poll_schedule(POWERPATH, source_job(POWERPATH), lambda: at_work.pipeline)
-    at = datetime.now(UTC) + after
-    with dg.build_schedule_context(instance=instance, scheduled_execution_time=at) as context:
-        found: Any = schedule(context)
-    return [] if isinstance(found, dg.SkipReason) else found
+    return tick_of(POWERPATH, at_work.pipeline, instance, after)
 
 
 def run(

@@ -1,7 +1,6 @@
 """Surveys in Dagster: asked for within the window, shown as one, told where nobody was asked."""
 
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,67 +12,34 @@ from edpipeline.definitions import build
 from edpipeline.errors import Permanent
 from edpipeline.orchestration import steps
 from edpipeline.orchestration.partitions import DISTRICTS, partition_key
-from edpipeline.orchestration.polls import poll_schedule
-from edpipeline.orchestration.runs import source_job
 from edpipeline.orchestration.standing import SurveyDay
 from edpipeline.orchestration.steps import FAILURE_TAG
 from edpipeline.orchestration.surveys import of_survey
-from edpipeline.sandbox.vendors import Vendors
 from edpipeline.uses_of_polls import RefusalLimit
 from edpipeline_tests.orchestration.installation import checks, failure, materializations
 from edpipeline_tests.orchestration.surveyed import (
     NAME,
     SURVEYED,
     Surveyed,
-    served,
-    surveyed,
-    with_roster,
+    at_work,
+    template,
+    vendors,
     zone,
 )
+from edpipeline_tests.orchestration.ticking import instance, nothing_ran_before, tick_of
 from edpipeline_tests.pulls.canaries import assert_none, texts
 from edpipeline_tests.pulls.installation import DISTRICT
+
+__all__ = ["at_work", "instance", "nothing_ran_before", "template", "vendors"]  # fixtures
 
 LANDING = "landing/score_reports"
 TABLES = {"score_reports/catalog", "score_reports/requests"}
 
 
-@pytest.fixture(scope="module")
-def vendors() -> Iterator[Vendors]:
-    with served() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def template(vendors: Vendors, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return with_roster(tmp_path_factory.mktemp("template"), vendors)
-
-
-@pytest.fixture
-def at_work(vendors: Vendors, template: Path, tmp_path: Path) -> Iterator[Surveyed]:
-    with surveyed(tmp_path, template, vendors) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
-    with dg.instance_for_test(temp_dir=str(tmp_path_factory.mktemp("dagster"))) as made:
-        yield made
-
-
-@pytest.fixture(autouse=True)
-def nothing_ran_before(instance: dg.DagsterInstance) -> None:
-    for run in instance.get_runs():
-        instance.delete_run(run.run_id)
-
-
 def tick(
     at_work: Surveyed, instance: dg.DagsterInstance, after: timedelta = timedelta()
 ) -> list[dg.RunRequest]:
-    schedule = poll_schedule(SURVEYED, source_job(SURVEYED), lambda: at_work.pipeline)
-    at = datetime.now(UTC) + after
-    with dg.build_schedule_context(instance=instance, scheduled_execution_time=at) as context:
-        found: Any = schedule(context)
-    return [] if isinstance(found, dg.SkipReason) else found
+    return tick_of(SURVEYED, at_work.pipeline, instance, after)
 
 
 def run(
