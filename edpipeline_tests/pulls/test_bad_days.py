@@ -275,7 +275,7 @@ BAD_DAYS = [
     BadDay("records that are a text", body('"none"'), Permanent, "no list of objects"),
     BadDay("records that are lists", body('[["CANARY-a"]]'), Permanent, "no list of objects"),
     BadDay("a text that is no Unicode", body('[{"studentId":"\\ud800"}]'), Permanent, "no JSON"),
-    BadDay("JSON without bottom", body("[" * 9000 + "]" * 9000), Permanent, "no JSON object"),
+    BadDay("JSON without bottom", body("[" * 200_000 + "]" * 200_000), Permanent, "no JSON object"),
     BadDay("a repeated page", {"repeat_page": True, **SECOND}, Transient, "repeats page 1"),
     BadDay(
         "a repeated page in STAR", {"repeat_page": True, **SECOND}, Transient, "repeats", "star"
