@@ -1,7 +1,7 @@
 """`make bench`: district, large, results, pulls, polls and surveys; `ARGS=state`: 40 million.
 
 `ARGS="--no-postgres large"` and the like choose what runs. Prints a Markdown table.
-`ARGS="nightly --small 1000 --large 10"`: an evening of many districts; see `nightly.py`.
+`ARGS="nightly --small 1000 --large 10 --size large"`: an evening of districts.
 """
 
 import json

@@ -38,7 +38,8 @@ from edpipeline.warehouse.publish import finish_publishing, refill_and_publish
 
 SMALL = roster.Size(students=205, schools=3)
 """About 1,400 enrollments, 230 users and 90 classes."""
-LARGE = roster.DISTRICT
+SIZES = {"district": roster.DISTRICT, "large": roster.LARGE}
+"""What a large one may be: of 150 thousand or of four million enrollments."""
 PASSWORD = "EDPIPELINE_BENCH_PASSWORD"
 SECRET = "correct horse battery staple"
 DIRECTLY = 50, 2
@@ -88,6 +89,8 @@ class World:
     folder: Path
     small: list[str]
     large: list[str]
+    size: roster.Size
+    """Of the large ones."""
     host_key: str
     port: int
 
@@ -108,7 +111,7 @@ class World:
                         "password_env": PASSWORD,
                         "host_key": self.host_key,
                     },
-                    "schools": roster.schools(LARGE if name in self.large else SMALL),
+                    "schools": roster.schools(self.size if name in self.large else SMALL),
                     "first_sync_needs_approval": False,
                     "window": window,
                 },
@@ -137,14 +140,14 @@ class World:
 
 
 @contextmanager
-def world(small: int, large: int) -> Iterator[World]:
-    """So many districts of either size."""
+def world(small: int, large: int, size: roster.Size) -> Iterator[World]:
+    """So many districts of 1,700 rows, and so many of this size."""
     with tempfile.TemporaryDirectory(prefix="edpipeline-bench-") as name:
         folder = Path(name)
         smalls = [f"small-{number:04}" for number in range(small)]
         larges = [f"large-{number:02}" for number in range(large)]
-        for names, size in ((smalls, SMALL), (larges, LARGE)):
-            written = roster.write_roster(folder / f"roster-{size.students}", size)
+        for names, each in ((smalls, SMALL), (larges, size)):
+            written = roster.write_roster(folder / f"roster-{each.students}", each)
             for district in names:
                 (folder / "sftp" / district).mkdir(parents=True)
                 for path in written.paths.values():
@@ -154,7 +157,7 @@ def world(small: int, large: int) -> Iterator[World]:
             assert process.stdout is not None
             assert process.stdin is not None
             told = json.loads(process.stdout.readline())
-            yield World(folder, smalls, larges, told["host_key"], told["port"])
+            yield World(folder, smalls, larges, size, told["host_key"], told["port"])
             process.stdin.close()
 
 
@@ -254,12 +257,13 @@ def main(arguments: Sequence[str]) -> None:
     """Measure an evening of so many districts, and print it."""
     parser = argparse.ArgumentParser(prog="benchmarks nightly")
     parser.add_argument("--small", type=int, default=100, help="districts of 1,700 rows")
-    parser.add_argument("--large", type=int, default=1, help="districts of 170,000 rows")
+    parser.add_argument("--large", type=int, default=1, help="districts of --size")
+    parser.add_argument("--size", choices=SIZES, default="district", help="of the large ones")
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args(arguments)
     if asked.serve:
         return serve(asked.serve)
-    with world(asked.small, asked.large) as made:
+    with world(asked.small, asked.large, SIZES[asked.size]) as made:
         small, large = (
             directly(made, names[:few], f"directly-{few}") / len(names[:few]) if names else 0.0
             for names, few in zip((made.small, made.large), DIRECTLY, strict=True)
@@ -268,7 +272,8 @@ def main(arguments: Sequence[str]) -> None:
     bare = small * asked.small + large * asked.large
     over = (found["cpu"] - bare) / (asked.small + asked.large)
     print(
-        f"{asked.small:,} districts of 1,700 rows and {asked.large} of 170,000, all of them new\n"
+        f"{asked.small:,} districts of 1,700 rows and {asked.large} of size {asked.size},"
+        " all of them new\n"
     )
     print(
         f"- without Dagster: {small:.2f} processor seconds a small district, {large:.1f} a large"
