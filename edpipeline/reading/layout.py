@@ -171,22 +171,28 @@ def missing_headers(names: Sequence[str], fields: Sequence[LayoutField]) -> list
 
 
 @lru_cache(maxsize=256)
-def _columns_by_header(fields: tuple[LayoutField, ...]) -> tuple[list[str], dict[str, str]]:
-    """Patterns of headers; and the column, or where it is read past the header itself, of each."""
+def _columns_by_header(
+    edition: Edition, table: str
+) -> tuple[list[str], dict[str, str], frozenset[str]]:
+    """Patterns of headers; the column, or where it is read past the header itself, of each; and
+    these columns. The edition is the cache's key because it is itself: fields are told apart by
+    all they say, which takes longer than what is remembered."""
+    fields = edition.headers[table]
     patterns = [field.header.casefold() for field in fields if "*" in field.header]
     plain = [field for field in fields if "*" not in field.header]
-    return patterns, {normal(f.header): f.column or normal(f.header) for f in plain}
+    by_header = {normal(f.header): f.column or normal(f.header) for f in plain}
+    return patterns, by_header, frozenset(by_header.values())
 
 
-def share_in_common(names: Sequence[str], fields: Sequence[LayoutField]) -> float:
-    """How alike a header and the fields of a layout are: 1 where each has what the other has.
+def share_in_common(names: Sequence[str], edition: Edition, table: str) -> float:
+    """How alike a header and the layout of a table are: 1 where each has what the other has.
 
     Other headers of one column count as one.
     """
-    patterns, by_header = _columns_by_header(tuple(fields))
-    names = [n for n in names if not any(fnmatchcase(n.casefold(), p) for p in patterns)]
-    mine = {by_header.get(normal(name), normal(name)) for name in names if normal(name)}
-    theirs = set(by_header.values())
+    patterns, by_header, theirs = _columns_by_header(edition, table)
+    if patterns:
+        names = [n for n in names if not any(fnmatchcase(n.casefold(), p) for p in patterns)]
+    mine = {by_header.get(name, name) for name in map(normal, names) if name}
     return len(mine & theirs) / len(mine | theirs)
 
 

@@ -90,11 +90,16 @@ def planner(
 
 def sorted_fits(head: Head, editions: Sequence[Edition], tells: Tells) -> list[Fit]:
     """What a file may be, the best first."""
-    found = [fit for edition in editions for fit in _fits(head, edition, tells)]
+    separators = {separator for edition in editions for separator in edition.separators}
+    names = {separator: split_line(head.text, separator) for separator in separators}
+    found = [fit for edition in editions for fit in _fits(head, names, edition, tells)]
     return sorted(found, key=lambda fit: fit.rank, reverse=True)
 
 
-def _fits(head: Head, edition: Edition, tells: Tells) -> Iterator[Fit]:
+def _fits(
+    head: Head, names_by: Mapping[str, Sequence[str]], edition: Edition, tells: Tells
+) -> Iterator[Fit]:
+    """What a file may be in one edition; `names_by` has its first line split at each separator."""
     length = edition.record_length
     if _has_length(head, [edition]):
         for table in edition.headers:
@@ -102,9 +107,9 @@ def _fits(head: Head, edition: Edition, tells: Tells) -> Iterator[Fit]:
                 yield Fit(edition, table, "", 1.0)
         return
     for separator in edition.separators:
-        names = split_line(head.text, separator)
+        names = names_by[separator]
         for table, fields in edition.headers.items():
-            share = share_in_common(names, fields)
+            share = share_in_common(names, edition, table)
             # Of a layout whose places are known the order is surer than names, which drift.
             in_order = bool(length) and in_places(names, fields)
             if in_order:
