@@ -99,7 +99,7 @@ def some_rows(draw: st.DrawFn, table: Table, edition: Edition, mode: Mode) -> li
     if may_be_derived and draw(st.booleans()):
         rules = {column: rule for column, rule in rules.items() if column.name != table.key}
     rows: list[Row] = []
-    for number in range(draw(st.integers(1, 8))):
+    for number in range(draw(st.integers(1, 24))):
         row = {
             column.header: draw(st.sampled_from(good(c, rule)))
             for c, rule in rules.items()
@@ -234,8 +234,8 @@ def _left_out(column: Column, rule: Rule, edition: Edition, value: Any) -> bool:
 
 @cache
 def schema_of(table: Table, edition: Edition, mode: Mode) -> pa.DataFrameSchema:
-    """Made once for all examples."""
-    return pandera_schema(table, edition, mode)
+    """Made once for all examples; a key may stand twice, which `expected` tells by itself."""
+    return pandera_schema(table, edition, mode).update_column(table.key, unique=False)
 
 
 def frame_of(column: Column, values: list[Any]) -> pl.Series:
@@ -258,8 +258,7 @@ def expected(rows: list[Row], table: Table, edition: Edition, mode: Mode) -> dic
     frame = pl.DataFrame(
         [frame_of(c, [row[c.name] for row in typed.values()]) for c in table.stored_columns]
     )
-    schema = schema_of(table, edition, mode).update_column(table.key, unique=False)
-    bad = failing(schema, frame) if typed else set()
+    bad = failing(schema_of(table, edition, mode), frame) if typed else set()
     faultless = {line: row for at, (line, row) in enumerate(typed.items()) if at not in bad}
     compared = [column.name for column in table.stored_columns if column.compared]
     versions: dict[str, dict[tuple[Any, ...], int]] = {}
@@ -272,7 +271,7 @@ def expected(rows: list[Row], table: Table, edition: Edition, mode: Mode) -> dic
 
 @pytest.mark.parametrize(("file", "edition_name", "mode"), FILES)
 @settings(
-    max_examples=15,
+    max_examples=6,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -287,10 +286,6 @@ def test_a_row_is_accepted_if_and_only_if_the_schema_holds_of_it(
     stored = [column.name for column in table.stored_columns]
     accepted = {line: {name: row[name] for name in stored} for line, row in outcome.rows.items()}
     assert accepted == expected(rows, table, edition, mode)
-    frame = pl.DataFrame(
-        [frame_of(c, [row[c.name] for row in accepted.values()]) for c in table.stored_columns]
-    )
-    schema_of(table, edition, mode).validate(frame)
 
 
 def test_a_blank_key_is_built_where_the_edition_lets_it_be_blank(check_file: Any) -> None:
