@@ -20,7 +20,7 @@ from edpipeline.reading.dialect import PIECE, Dialect, Unreadable, read_dialect,
 
 ENDS = pytest.mark.parametrize("end", ["\r", "\n", "\r\n"], ids=["CR", "LF", "CRLF"])
 FEW = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=70, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 Cells = list[str | None]

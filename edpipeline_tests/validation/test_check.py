@@ -210,10 +210,16 @@ def task_of(path, name="users", edition="three_file", **more) -> Task:
     )
 
 
-@ENDS
-@pytest.mark.parametrize("quoted", [False, True], ids=["unquoted", "quoted"])
+@pytest.mark.parametrize(
+    ("end", "quoted"),
+    [("\r", False), ("\n", True), ("\r\n", True)],
+    ids=["CR", "LF-quoted", "CRLF-quoted"],
+)
 def test_a_file_cut_at_any_byte_is_never_read_as_something_else(tmp_path, end, quoted):
-    """Where files usually end with a line end, no cut gives a value that was not there."""
+    """Where files usually end with a line end, no cut gives a value that was not there.
+
+    Cuts before the first row is whole leave nothing to use; reading/test_delimited.py has them.
+    """
     lines = [
         person("S1", givenName="Zoë", grades="05", language="English"),
         person("S2", givenName="Bo, Jr" if quoted else "Bo", grades="", language=""),
@@ -224,8 +230,7 @@ def test_a_file_cut_at_any_byte_is_never_read_as_something_else(tmp_path, end, q
     path.write_bytes(content)
     whole = outcome(check(task_of(path), np.empty(0, np.int64), tmp_path / "whole")).rows
     assert len(whole) == 3
-    start = content.index(end.encode())
-    for cut in range(start, len(content)):
+    for cut in range(content.index(b"S2"), len(content)):
         path.write_bytes(content[:cut])
         try:
             task = task_of(path, expects_line_end=True)
@@ -328,7 +333,7 @@ PERSON = st.fixed_dictionaries(
     known=st.integers(0, 12),
 )
 @settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_pieces_of_any_size_give_what_one_piece_gives(check_file, lines, end, quoted, sizes, known):
     content = users(lines, end, quoted=quoted)
