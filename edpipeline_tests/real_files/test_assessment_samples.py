@@ -12,7 +12,8 @@ import pytest
 from edpipeline import sources
 from edpipeline.model import Head
 from edpipeline.preview import delivered_files, preview_delivery
-from edpipeline_tests.district import FIRST_DAY, SQL
+from edpipeline_tests.district import FIRST_DAY, SQL, prepared
+from edpipeline_tests.prepared import EVERY
 from edpipeline_tests.results.uploads import OPTIONS
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "samples" / "assessments"
@@ -57,11 +58,18 @@ FILES = {
 }
 
 
+@pytest.fixture(scope="module")
+def nothing(tmp_path_factory):
+    """A warehouse without a row; a preview that is given none makes its own each time."""
+    return prepared(f"duckdb:///{tmp_path_factory.mktemp('exports') / 'warehouse.duckdb'}", EVERY)
+
+
 @pytest.mark.parametrize("name", FILES)
-def test_a_real_export_is_told_and_every_row_of_it_is_used(name):
+def test_a_real_export_is_told_and_every_row_of_it_is_used(nothing, name):
     source, edition, rows, warnings = FILES[name]
+    files = delivered_files([SAMPLES / name], ("*",))
     found = preview_delivery(
-        delivered_files([SAMPLES / name], ("*",)), sources.source(source), OPTIONS, FIRST_DAY, SQL
+        files, sources.source(source), OPTIONS, FIRST_DAY, SQL, warehouse=nothing
     )
     (file,) = found.report.files
     assert found.report.edition == edition
