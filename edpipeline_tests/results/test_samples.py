@@ -1,14 +1,17 @@
 """Every edition of every source: its sample is told, loaded whole, and means what it should."""
 
 import json
+from functools import cache
 
 import pytest
 
 from edpipeline import sources
 from edpipeline_tests.results.uploads import (
     SAMPLES,
+    Uploads,
     expected,
     fixed_width,
+    results_of,
     same,
     sample,
     table_of,
@@ -56,30 +59,52 @@ def assert_facts(found, wanted):
                 assert same(there[name], value), (key, name, there[name], value)
 
 
+def fixed_width_of(source, edition):
+    """The edition's sample as lines of fixed width."""
+    records = table_of(sample(source, f"{edition.name}.csv").decode())
+    return "results.txt", fixed_width(edition, next(iter(edition.headers)), records)
+
+
+@pytest.fixture(scope="module")
+def uploaded(warehouse, tmp_path_factory):
+    """Report and results of the editions of a source, each uploaded by a district of its own."""
+    folder = tmp_path_factory.mktemp("samples")
+
+    @cache
+    def of_source(source, file_of):
+        parts = (each.values for each in (EDITIONS if file_of is sample_of else FIXED))
+        editions = [edition for name, edition in parts if name == source]
+        districts = [Uploads(warehouse, folder, sources.source(source)) for _ in editions]
+        reports = []
+        for edition, district in zip(editions, districts, strict=True):
+            name, content = file_of(source, edition)
+            reports.append(district.upload(content, name, edition="auto"))
+        found = zip(reports, results_of(*districts), strict=True)
+        return dict(zip(editions, found, strict=True))
+
+    return of_source
+
+
 @pytest.mark.parametrize(("source", "edition"), EDITIONS)
-def test_the_sample_of_an_edition_is_told_and_loaded_whole(uploads, source, edition):
-    district = uploads(source)
-    name, content = sample_of(source, edition)
-    report = district.upload(content, name, edition="auto")
+def test_the_sample_of_an_edition_is_told_and_loaded_whole(uploaded, source, edition):
+    report, found = uploaded(source, sample_of)[edition]
     assert report.edition == edition.name, report.message
     assert report.status == "loaded", report.message
     assert sum(file.read for file in report.files) > 1
     assert sum(file.rejected for file in report.files) == 0
-    assert_facts(district.results(), expected(source, edition.name))
+    assert_facts(found, expected(source, edition.name))
 
 
 @pytest.mark.parametrize("warehouse", ["duckdb"], indirect=True)
 @pytest.mark.parametrize(("source", "edition"), FIXED)
-def test_fixed_width_and_the_csv_of_a_layout_come_to_the_same(uploads, source, edition):
-    district = uploads(source)
-    table = next(iter(edition.headers))
-    records = table_of(sample(source, f"{edition.name}.csv").decode())
-    report = district.upload(fixed_width(edition, table, records), "results.txt", edition="auto")
+def test_fixed_width_and_the_csv_of_a_layout_come_to_the_same(uploaded, source, edition):
+    report, found = uploaded(source, fixed_width_of)[edition]
+    wanted = [row | {"line": str(int(row["line"]) - 1)} for row in expected(source, edition.name)]
     assert report.edition == edition.name, report.message
     assert report.status == "loaded", report.message
+    records = table_of(sample(source, f"{edition.name}.csv").decode())
     assert report.files[0].read == len(records)
-    wanted = [row | {"line": str(int(row["line"]) - 1)} for row in expected(source, edition.name)]
-    assert_facts(district.results(), wanted)
+    assert_facts(found, wanted)
 
 
 def test_the_files_of_a_zip_are_taken_together(uploads):
