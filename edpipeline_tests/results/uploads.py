@@ -23,7 +23,7 @@ from edpipeline.loading.sync import Sync
 from edpipeline.model import Edition, Source
 from edpipeline.reading.layout import placed
 from edpipeline.warehouse.engine import Warehouse
-from edpipeline.warehouse.marts import refill_district
+from edpipeline.warehouse.marts import marts, refilled
 from edpipeline_tests.district import FIRST_DAY, SQL, District, files, rows, student
 
 SAMPLES = Path(__file__).parents[1] / "samples"
@@ -113,9 +113,16 @@ class Uploads:
         report = district.night(night, files(roster))
         assert report.applied, report.message
 
-    def refill(self) -> None:
-        """The marts are computed anew."""
-        refill_district(self.warehouse, SQL, self.district_id)
+    def refill(self, *names: str) -> None:
+        """The marts are computed anew: all of them, or those of these names and what they read."""
+        found = marts(SQL)
+        wanted = {f"marts.{name}" for name in names or [mart.name for mart in found]}
+        for mart in reversed(found):
+            if mart.full_name in wanted:
+                wanted.update(mart.depends_on)
+        found = [mart for mart in found if mart.full_name in wanted]
+        with refilled(self.warehouse, SQL, found, self.district_id):
+            pass
 
     def query(self, sql: str) -> list[dict[str, Any]]:
         """Rows of a query as dictionaries; `$district` filled in."""
