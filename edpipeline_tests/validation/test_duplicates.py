@@ -33,7 +33,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("piece_size", [1, 50, PIECE])
+@pytest.mark.parametrize("piece_size", [1, PIECE])
 @pytest.mark.parametrize("case", CASES)
 def test_copies_become_one_and_contradictions_none(check_file, case, piece_size):
     lines, kept, copies, conflicts = CASES[case]
