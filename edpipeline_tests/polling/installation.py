@@ -33,6 +33,8 @@ STUDENT, OTHER, LESSON = "S101", "S102", "CR-TEST"
 RIGHT, HALF, WRONG, OPEN = {"score": 1}, {"score": 0.5}, {"score": 0}, {"answered": False}
 UNGRADED = {"answered": True}
 IMPORTS = {"allow_side_effects": True}
+PATIENT = {"api": {"http": {**QUICK, "failures_in_a_row": "1000"}}}
+"""Settings with which one run meets many failures, and goes on."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,13 @@ class Installation:
             f" where student_id = '{student}'"
         )
         return row
+
+    def pairs(self, *columns: str) -> dict[str, tuple[Any, ...]]:
+        """Columns of the row of every pair, by its lesson."""
+        found = self.rows(
+            f"select lesson_id, {', '.join(columns)} from external_tests.current_assignments"
+        )
+        return {lesson: tuple(cells) for lesson, *cells in found}
 
     def made(self, *columns: str) -> list[tuple[Any, ...]]:
         """Columns of every import call, in their order."""

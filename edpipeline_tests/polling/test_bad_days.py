@@ -1,6 +1,7 @@
 """Days on which PowerPath is wrong, gone or slow, and runs that end in between."""
 
 import json
+from collections.abc import Iterable
 from contextlib import nullcontext
 from typing import Any
 
@@ -15,6 +16,7 @@ from edpipeline_tests.polling.installation import (
     IMPORT,
     IMPORTS,
     LESSON,
+    PATIENT,
     PROGRESS,
     RIGHT,
     SOURCE,
@@ -23,59 +25,79 @@ from edpipeline_tests.polling.installation import (
 )
 
 LINE = f"{STUDENT},{LESSON}"
+TEST_OUT = {"lesson_type": "test-out", "provider": "edulastic"}
 
 
 @pytest.fixture
 def made(installation: Installation) -> Installation:
     """A pair whose test is graded: the next import makes it final."""
-    installation.vendors.heal()
-    installation.vendors.lesson(LESSON, lesson_type="test-out", provider="edulastic")
+    return with_graded(installation, LESSON).watch(LINE, **IMPORTS)
+
+
+def with_graded(made: Installation, *lessons: str) -> Installation:
+    """The student has taken the tests of these lessons, and they are graded."""
     record = {"grade": "GRADED", "questions": [RIGHT, RIGHT]}
-    installation.vendors.vendor(STUDENT, LESSON, edulastic=record)
-    return installation.watch(LINE, **IMPORTS)
+    for lesson in lessons:
+        made.vendors.lesson(lesson, **TEST_OUT)
+        made.vendors.vendor(STUDENT, lesson, edulastic=record)
+    return made
 
 
-def lost(made: Installation, path: str, **fault: Any) -> None:
-    made.vendors.inject(match={"path": path}, **fault)
+def watching(made: Installation, lessons: Iterable[str], **changes: Any) -> Installation:
+    """Poll the student's pairs with these lessons, however many of them fail."""
+    return made.watch(*(f"{STUDENT},{lesson}" for lesson in lessons), **PATIENT, **changes)
 
 
-@pytest.mark.parametrize(
-    ("fault", "state", "outcome", "calls"),
-    [
+def lost(made: Installation, path: str, lesson: str = "", **fault: Any) -> None:
+    query = {"lesson": lesson} if lesson else {}
+    made.vendors.inject(match={"path": path, "query": query}, **fault)
+
+
+def test_an_import_is_made_again_only_when_progress_says_that_nothing_was_done(
+    installation: Installation,
+) -> None:
+    cases: dict[str, tuple[dict[str, Any], str, str, list[str]]] = {
         # Without an answer it may be under way: the next poll tells.
-        ({"drop_connection": True}, "open", "vendor_error", ["failed"]),
-        ({"hang_s": 1}, "open", "vendor_error", ["failed"]),
+        "dropped": ({"drop_connection": True}, "open", "vendor_error", ["failed"]),
+        "hung": ({"hang_s": 1}, "open", "vendor_error", ["failed"]),
         # It was not carried out: once more, in the same run.
-        ({"status": 503}, "final", "finalized_new", ["failed", "answered"]),
-        ({"status": 429}, "final", "finalized_new", ["failed", "answered"]),
-        ({"status": 500, "times": 9}, "open", "vendor_error", ["failed", "failed"]),
+        "503": ({"status": 503}, "final", "finalized_new", ["failed", "answered"]),
+        "429": ({"status": 429}, "final", "finalized_new", ["failed", "answered"]),
+        "500": ({"status": 500, "times": 9}, "open", "vendor_error", ["failed", "failed"]),
         # It was carried out, and progress says so: never again.
-        (
+        "dropped-done": (
             {"drop_connection": True, "acts_first": True},
             *("final", "finalized_new", ["failed"]),
         ),
-        ({"status": 500, "acts_first": True}, "final", "finalized_new", ["failed"]),
-        ({"hang_s": 1, "acts_first": True}, "final", "finalized_new", ["failed"]),
-        ({"html": True}, "open", "vendor_error", ["failed"]),
+        "500-done": ({"status": 500, "acts_first": True}, "final", "finalized_new", ["failed"]),
+        "hung-done": ({"hang_s": 1, "acts_first": True}, "final", "finalized_new", ["failed"]),
+        "html": ({"html": True}, "open", "vendor_error", ["failed"]),
         # It is refused, and nobody knows for how long.
-        ({"status": 404}, "open", "not_assigned", ["refused"]),
-        ({"status": 400}, "open", "not_assigned", ["refused"]),
-        ({"status": 422}, "open", "not_assigned", ["refused"]),
-        ({"status": 302, "headers": {"Location": "/x"}}, "open", "not_assigned", ["refused"]),
-    ],
-)
-def test_an_import_is_made_again_only_when_progress_says_that_nothing_was_done(
-    made: Installation, fault: dict[str, Any], state: str, outcome: str, calls: list[str]
-) -> None:
-    lost(made, IMPORT, **fault)
+        "404": ({"status": 404}, "open", "not_assigned", ["refused"]),
+        "400": ({"status": 400}, "open", "not_assigned", ["refused"]),
+        "422": ({"status": 422}, "open", "not_assigned", ["refused"]),
+        "302": (
+            {"status": 302, "headers": {"Location": "/x"}},
+            *("open", "not_assigned", ["refused"]),
+        ),
+    }
+    made = watching(with_graded(installation, *cases), cases, **IMPORTS)
+    for lesson, (fault, *_) in cases.items():
+        lost(made, IMPORT, lesson, **fault)
     poll = made.poll()
-    assert made.pair("state", "outcome") == (state, outcome)
-    assert [outcome for (outcome,) in made.made("outcome")] == calls
+    assert made.pairs("state", "outcome") == {
+        lesson: (state, outcome) for lesson, (_, state, outcome, _) in cases.items()
+    }
+    calls = made.made("lesson_id", "outcome")
+    assert {lesson: [outcome for of, outcome in calls if of == lesson] for lesson in cases} == {
+        lesson: outcomes for lesson, (*_, outcomes) in cases.items()
+    }
     assert poll.imports == len(calls)
-    assert len(made.told()["enrollments"]) == (state == "final")
+    enrolled = {lesson for lesson, (_, state, *_) in cases.items() if state == "final"}
+    assert sorted(each["lesson"] for each in made.told()["enrollments"]) == sorted(enrolled)
     made.vendors.heal()
     made.poll(20)
-    assert made.pair("state", "enrollment") == ("final", "possible")
+    assert set(made.pairs("state", "enrollment").values()) == {("final", "possible")}
     assert made.poll(10_000).polled == 0
 
 
@@ -92,72 +114,72 @@ def test_an_import_that_was_carried_out_late_may_have_enrolled(made: Installatio
     assert made.made("outcome") == [("failed",)]
 
 
-@pytest.mark.parametrize("status", [500, 422])
-def test_a_provider_that_is_down_is_asked_again_later(made: Installation, status: int) -> None:
-    made.vendors.seed(world={"powerpath_vendor_error": status})
+def test_a_provider_that_is_down_is_asked_again_later(made: Installation) -> None:
     made.vendors.vendor(STUDENT, LESSON, edulastic={"mode": "down"})
-    made.poll()
-    assert made.pair("state", "outcome") == (
-        "open",
-        "vendor_error" if status == 500 else "not_assigned",
-    )
+    for minutes, status, outcome in ((0, 500, "vendor_error"), (20, 422, "not_assigned")):
+        made.vendors.seed(world={"powerpath_vendor_error": status})
+        made.poll(minutes)
+        assert made.pair("state", "outcome") == ("open", outcome)
     made.vendors.vendor(STUDENT, LESSON, edulastic={"mode": "ok"})
-    assert made.poll(20).became_final == 1
+    assert made.poll(60).became_final == 1
 
 
-@pytest.mark.parametrize(
-    ("fault", "outcome"),
-    [
-        ({"status": 404}, "not_found"),
-        ({"status": 422}, "not_assigned"),
-        ({"status": 500}, "vendor_error"),
-        ({"drop_connection": True}, "vendor_error"),
-        ({"html": True}, "schema_drift"),
-        ({"status": 200, "body": []}, "schema_drift"),
-        ({"status": 200, "body": {"lessonType": "test-out"}}, "schema_drift"),
-    ],
-)
-def test_a_pair_without_progress_is_never_imported(
-    made: Installation, fault: dict[str, Any], outcome: str
-) -> None:
-    lost(made, PROGRESS, times=None, **fault)
+def test_a_pair_without_progress_is_never_imported(installation: Installation) -> None:
+    cases: dict[str, tuple[dict[str, Any], str]] = {
+        "404": ({"status": 404}, "not_found"),
+        "422": ({"status": 422}, "not_assigned"),
+        "500": ({"status": 500}, "vendor_error"),
+        "dropped": ({"drop_connection": True}, "vendor_error"),
+        "html": ({"html": True}, "schema_drift"),
+        "list": ({"status": 200, "body": []}, "schema_drift"),
+        "half": ({"status": 200, "body": {"lessonType": "test-out"}}, "schema_drift"),
+    }
+    made = watching(with_graded(installation, *cases), cases, **IMPORTS)
+    for lesson, (fault, _) in cases.items():
+        lost(made, PROGRESS, lesson, times=None, **fault)
     poll = made.poll()
-    assert (made.pair("outcome"), made.calls(IMPORT), poll.imports) == ((outcome,), 0, 0)
+    assert made.pairs("outcome") == {lesson: (outcome,) for lesson, (_, outcome) in cases.items()}
+    assert (made.calls(IMPORT), poll.imports) == (0, 0)
     made.vendors.heal()
-    assert made.poll(25 * 60).became_final == 1
+    assert made.poll(25 * 60).became_final == len(cases)
 
 
 def test_who_is_not_found_three_times_is_put_before_people(made: Installation) -> None:
     lost(made, PROGRESS, times=None, status=404)
     states = []
-    for days in range(4):
+    for days in range(3):
         made.poll(days * 24 * 60 + days)
         states += made.pair("state")
-    assert states == ["open", "open", "quarantined", "quarantined"]
+    assert states == ["open", "open", "quarantined"]
     made.vendors.heal()
     assert made.poll(5 * 24 * 60).became_final == 1
 
 
-@pytest.mark.parametrize(
-    ("change", "state", "reason"),
-    [
-        ({"provider": "AlphaTest"}, "quarantined", "unknown_provider"),
-        ({"provider": None}, "quarantined", "unknown_provider"),
-        ({"lesson_type": "quiz"}, "refused", "unknown_lesson_type"),
-        ({"lesson_type": "powerpath-100"}, "refused", "unknown_lesson_type"),
-    ],
-)
-def test_what_nobody_knows_is_kept_apart_and_not_imported(
-    made: Installation, change: dict[str, Any], state: str, reason: str
-) -> None:
-    made.vendors.lesson(LESSON, **change)
+def test_what_nobody_knows_is_kept_apart_and_not_imported(installation: Installation) -> None:
+    cases: dict[str, tuple[dict[str, Any], str, str]] = {
+        "alpha": ({"provider": "AlphaTest"}, "quarantined", "unknown_provider"),
+        "nobody": ({"provider": None}, "quarantined", "unknown_provider"),
+        "quiz": ({"lesson_type": "quiz"}, "refused", "unknown_lesson_type"),
+        "100": ({"lesson_type": "powerpath-100"}, "refused", "unknown_lesson_type"),
+    }
+    made = watching(with_graded(installation, *cases), cases, **IMPORTS)
+    for lesson, (change, *_) in cases.items():
+        made.vendors.lesson(lesson, **change)
     poll = made.poll()
-    assert (made.pair("state", "outcome"), made.calls(IMPORT)) == ((state, reason), 0)
-    assert (poll.refused, poll.quarantined) == (state == "refused", state == "quarantined")
-    (record,) = made.rows("select record from external_tests.current_quarantine")[0]
-    assert "unknown" in json.loads(record) and "CANARY" not in record
-    made.vendors.lesson(LESSON, lesson_type="test-out", provider="edulastic")
-    assert made.poll(25 * 60).became_final == (state == "quarantined")
+    assert made.pairs("state", "outcome") == {
+        lesson: (state, reason) for lesson, (_, state, reason) in cases.items()
+    }
+    assert (poll.refused, poll.quarantined, made.calls(IMPORT)) == (2, 2, 0)
+    found = made.rows("select lesson_id, record from external_tests.current_quarantine")
+    assert {lesson for lesson, _ in found} == set(cases)
+    for _, record in found:
+        assert "unknown" in json.loads(record) and "CANARY" not in record
+    for lesson in cases:
+        made.vendors.lesson(lesson, **TEST_OUT)
+    assert made.poll(25 * 60).became_final == 2
+    assert {lesson for lesson, (state,) in made.pairs("state").items() if state == "refused"} == {
+        *("quiz", "100")
+    }
 
 
 def test_a_token_that_ends_in_between_is_had_anew(made: Installation) -> None:
@@ -215,7 +237,7 @@ def test_a_test_that_a_run_which_ended_made_final_is_not_taken_for_assigned_anew
         raise KeyboardInterrupt
 
     made.vendors.seed(world={"powerpath_pairs": 0, "powerpath_odd_lessons": False})
-    made.vendors.lesson(LESSON, lesson_type="test-out", provider="edulastic")
+    made.vendors.lesson(LESSON, **TEST_OUT)
     made.vendors.assign(STUDENT, LESSON, status="in_progress")
     made.vendors.vendor(STUDENT, LESSON, edulastic={"grade": "GRADED", "questions": [RIGHT]})
     listing = made.configure(**IMPORTS)
@@ -249,22 +271,28 @@ def test_a_run_that_ends_before_it_loads_is_made_up_for(
     assert made.made("outcome") == [("answered",)]
 
 
-@pytest.mark.parametrize(("times", "state"), [(1, "final"), (2, "open"), (2000, "open")])
-def test_what_is_final_is_asked_about_until_its_times_are_read(
-    made: Installation, times: int, state: str
-) -> None:
-    lost(made, "getAttempts", status=503, times=times)
+def test_what_is_final_is_asked_about_until_its_times_are_read(installation: Installation) -> None:
+    cases = {"at-once": (1, "final"), "later": (2, "open"), "never": (2000, "open")}
+    made = with_graded(installation, *cases)
+    made = watching(made, cases, **IMPORTS, waits={"first_minutes": 15, "most_minutes": 40})
+    for lesson, (times, _) in cases.items():
+        lost(made, "getAttempts", lesson, status=503, times=times)
     made.poll()
-    assert made.pair("state", "outcome") == (state, "finalized_new")
-    for minutes in range(20, 20 * 60, 60):
-        made.poll(minutes)
-    assert made.pair("state", "next_poll_at") == ("final", None)
+    assert made.pairs("state", "outcome") == {
+        lesson: (state, "finalized_new") for lesson, (_, state) in cases.items()
+    }
+    asked = [made.poll(minutes).polled for minutes in (16, 47, 88, 129)]
+    assert asked == [2, 1, 1, 0]
+    assert set(made.pairs("state", "next_poll_at").values()) == {("final", None)}
     found = made.rows(
-        "select finalized, score, completed_at is not null, score_status is not null"
-        " from external_tests.current_results"
+        "select lesson_id, finalized, score, completed_at is not null, score_status is not null"
+        " from external_tests.current_results order by lesson_id"
     )
-    assert found == [(True, 100, times < 2000, times < 2000)]
-    assert made.calls(IMPORT) == 1
+    assert found == [
+        (lesson, True, 100, times < 2000, times < 2000)
+        for lesson, (times, _) in sorted(cases.items())
+    ]
+    assert made.calls(IMPORT) == len(cases)
 
 
 def test_an_earlier_attempt_is_asked_about_until_it_is_read(made: Installation) -> None:
@@ -343,30 +371,45 @@ def test_padded_and_damaged_text_keeps_no_pair_from_its_table(made: Installation
     assert listing.poll(5).polled == 0
 
 
-@pytest.mark.parametrize("status", [401, 403, 503])
 @pytest.mark.parametrize(
-    ("lesson_type", "grade", "before", "after"),
+    ("status", "lessons"),
     [
-        ("test-out", "GRADED", "possible", "possible"),
-        ("test-out", "START", "none", "none"),
-        ("unit-test", "GRADED", "never", "never"),
+        (503, ("test-out", "started", "unit")),
+        # Here a person must act: the run stops, and imports nothing more.
+        (401, ("test-out",)),
+        (403, ("unit",)),
     ],
 )
 def test_an_enrollment_is_told_though_progress_cannot_be_read_after_the_import(
-    made: Installation, status: int, lesson_type: str, grade: str, before: str, after: str
+    installation: Installation, status: int, lessons: tuple[str, ...]
 ) -> None:
-    made.vendors.lesson(LESSON, lesson_type=lesson_type)
-    made.vendors.vendor(STUDENT, LESSON, edulastic={"grade": grade})
-    lost(made, PROGRESS, status=status, skip=1, times=2)
+    cases = {
+        "test-out": ("test-out", "GRADED", "possible", "final"),
+        "started": ("test-out", "START", "none", "open"),
+        "unit": ("unit-test", "GRADED", "never", "final"),
+    }
+    made = with_graded(installation, *lessons)
+    for lesson in lessons:
+        kind, grade, *_ = cases[lesson]
+        made.vendors.lesson(lesson, lesson_type=kind)
+        made.vendors.vendor(STUDENT, lesson, edulastic={"grade": grade})
+        lost(made, PROGRESS, lesson, status=status, skip=1, times=2)
+    made = watching(made, lessons, **IMPORTS)
     with nullcontext() if status == 503 else pytest.raises(BadCredentials):
         made.poll()
-    assert made.made("outcome", "enrollment") == [("answered", before)]
-    assert made.pair("state", "enrollment") == ("open", before)
+    enrollments = {lesson: cases[lesson][2] for lesson in lessons}
+    assert sorted(made.made("lesson_id", "outcome", "enrollment")) == sorted(
+        (lesson, "answered", told) for lesson, told in enrollments.items()
+    )
+    assert made.pairs("state", "enrollment") == {
+        lesson: ("open", told) for lesson, told in enrollments.items()
+    }
     made.vendors.heal()
-    only_reads = made.watch(LINE)
+    only_reads = watching(made, lessons)
     only_reads.poll(25 * 60)
-    assert only_reads.pair("enrollment") == (after,)
-    assert only_reads.pair("state") == ("open" if grade == "START" else "final",)
+    assert only_reads.pairs("state", "enrollment") == {
+        lesson: (cases[lesson][3], told) for lesson, told in enrollments.items()
+    }
 
 
 def test_half_a_list_is_no_list(made: Installation) -> None:

@@ -11,29 +11,31 @@ from edpipeline_tests.polling.installation import DISTRICT, IMPORT, IMPORTS, SOU
 from edpipeline_tests.pulls.canaries import assert_none, texts
 
 
-@pytest.mark.parametrize("edition", ["2025-06", "2025-12", "2026-07"])
 def test_no_secret_is_left_anywhere(
     installation: Installation,
-    edition: str,
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    installation.vendors.seed(world={"powerpath_edition": edition, "powerpath_extras": True})
     made = installation.configure(**IMPORTS, pairs_from=["test_assignments", "gradebook"])
     said = [account_works(made.pipeline, DISTRICT, SOURCE)]
-    poll = made.poll()
-    assert poll.imports and poll.became_final
-    for number, fault in enumerate(({"status": 422}, {"html": True}, {"half_body": True}), 1):
+    for day, edition in enumerate(("2025-06", "2025-12", "2026-07")):
+        # Every edition tells of pairs that are new.
+        world = {"powerpath_edition": edition, "powerpath_pairs": 10 * (day + 1)}
+        made.vendors.seed(world={**world, "powerpath_extras": True})
+        poll = made.poll(day * 60 * 24)
+        assert poll.imports and poll.became_final
+        said.append(repr(poll))
+    for day, fault in enumerate(({"status": 422}, {"html": True}, {"half_body": True}), 3):
         made.vendors.inject(match={"path": "getAssessmentProgress"}, times=9, **fault)
         made.vendors.inject(match={"path": IMPORT}, times=9, **fault)
         try:
-            said.append(repr(made.poll(number * 60 * 24)))
+            said.append(repr(made.poll(day * 60 * 24)))
         except EdpipelineError as error:
             said += [str(error), repr(error), repr(error.__cause__), repr(error.__context__)]
         made.vendors.heal()
     out, err = capfd.readouterr()
-    logs = caplog.text + out + err + repr(poll) + "".join(said)
+    logs = caplog.text + out + err + "".join(said)
     assert_none([("logs", logs.encode())])
     assert_none(texts(made.folder / "home"))
     assert_none(everything(made))

@@ -1,10 +1,8 @@
 """Polls of a district, from the listing of its pairs to the tables."""
 
-from itertools import pairwise
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from edpipeline.polling.vendor import api_of, client_of
 from edpipeline.sandbox.vendors import Vendors
@@ -28,24 +26,33 @@ from edpipeline_tests.polling.installation import (
 LINE = f"{STUDENT},{LESSON}"
 
 
-def stage(made: Installation, provider: str = "edulastic", **how: Any) -> None:
+def stage(
+    made: Installation, provider: str = "edulastic", lesson: str = LESSON, **how: Any
+) -> None:
     """A lesson, and a student who was assigned its test."""
     kind = {key: how.pop(key) for key in ("lesson_type", "track") if key in how}
-    made.vendors.lesson(LESSON, **{"lesson_type": "test-out", "provider": provider, **kind})
-    made.vendors.assign(STUDENT, LESSON, **how)
+    made.vendors.lesson(lesson, **{"lesson_type": "test-out", "provider": provider, **kind})
+    made.vendors.assign(STUDENT, lesson, **how)
 
 
-def imported_elsewhere(made: Installation) -> None:
+def imported_elsewhere(made: Installation, lesson: str = LESSON) -> None:
     """The learning application has the results stored itself."""
     use = made.pipeline.district(DISTRICT).powerpath
     assert use is not None
     with client_of(api_of(SOURCE, use), use) as client:
-        client.look_up("import_results", {"student_id": STUDENT, "lesson_id": LESSON})
+        client.look_up("import_results", {"student_id": STUDENT, "lesson_id": lesson})
 
 
-def graded(made: Installation, *questions: dict[str, Any], grade: str = "GRADED") -> None:
+def graded(
+    made: Installation, *questions: dict[str, Any], grade: str = "GRADED", lesson: str = LESSON
+) -> None:
     record = {"grade": grade, "questions": list(questions)}
-    made.vendors.vendor(STUDENT, LESSON, edulastic=record)
+    made.vendors.vendor(STUDENT, lesson, edulastic=record)
+
+
+def lines(lessons: Iterable[str]) -> list[str]:
+    """The student's lines of the watch list."""
+    return [f"{STUDENT},{lesson}" for lesson in lessons]
 
 
 def test_all_pairs_of_a_district_are_listed_polled_and_imported(
@@ -74,65 +81,60 @@ def test_all_pairs_of_a_district_are_listed_polled_and_imported(
         assert scored >= len(final)
 
 
-@pytest.mark.parametrize(
-    ("grade", "questions", "final"),
-    [
-        pytest.param("START", [], False, id="E3"),
-        pytest.param("SUBMITTED", [RIGHT, OPEN], False, id="E4"),
-        pytest.param("SUBMITTED", [RIGHT, UNGRADED], False, id="E5"),
-        pytest.param("GRADED", [RIGHT, OPEN], False, id="E6"),
-        pytest.param("GRADED", [RIGHT, HALF], True, id="E7"),
-    ],
-)
-def test_a_test_at_edulastic_is_polled_until_it_is_graded(
-    installation: Installation, grade: str, questions: list[dict[str, Any]], final: bool
-) -> None:
-    stage(installation)
-    graded(installation, *questions, grade=grade)
-    made = installation.watch(LINE, **IMPORTS)
+def test_a_test_at_edulastic_is_polled_until_it_is_graded(installation: Installation) -> None:
+    rows: dict[str, tuple[str, list[dict[str, Any]], bool]] = {
+        "E3": ("START", [], False),
+        "E4": ("SUBMITTED", [RIGHT, OPEN], False),
+        "E5": ("SUBMITTED", [RIGHT, UNGRADED], False),
+        "E6": ("GRADED", [RIGHT, OPEN], False),
+        "E7": ("GRADED", [RIGHT, HALF], True),
+    }
+    for row, (grade, questions, _) in rows.items():
+        stage(installation, lesson=row)
+        graded(installation, *questions, grade=grade, lesson=row)
+    made = installation.watch(*lines(rows), **IMPORTS)
     poll = made.poll()
-    assert (poll.became_final, poll.imports) == (final, 1)
-    assert made.pair("state", "outcome") == (
-        ("final", "finalized_new") if final else ("open", "pending")
-    )
-    (found,) = made.made("outcome", "http_status", "finalized", "finalized_before", "enrollment")
-    assert found == ("answered", 200, final, False, "possible" if final else "none")
-    assert len(made.told()["enrollments"]) == final
-    answered = made.rows("select answered_questions from external_tests.current_results")
-    assert answered == [(sum(one != OPEN for one in questions),)]
+    assert (poll.became_final, poll.imports) == (1, 5)
+    assert made.pairs("state", "outcome") == {
+        row: ("final", "finalized_new") if final else ("open", "pending")
+        for row, (_, _, final) in rows.items()
+    }
+    columns = "outcome", "http_status", "finalized", "finalized_before", "enrollment"
+    assert sorted(made.made("lesson_id", *columns)) == [
+        (row, "answered", 200, final, False, "possible" if final else "none")
+        for row, (_, _, final) in rows.items()
+    ]
+    assert [each["lesson"] for each in made.told()["enrollments"]] == ["E7"]
+    answered = made.rows("select lesson_id, answered_questions from external_tests.current_results")
+    assert dict(answered) == {
+        row: sum(one != OPEN for one in questions) for row, (_, questions, _) in rows.items()
+    }
 
 
-@pytest.mark.parametrize(
-    ("write_back", "final"),
-    [
-        pytest.param({}, False, id="M2"),
-        pytest.param({"score": 50, "scoreStatus": "partially graded"}, False, id="M3"),
-        pytest.param({"score": 50, "scoreStatus": "fully graded"}, False, id="M4"),
-        pytest.param(
-            {"score": 50, "scoreStatus": "submitted", "masteryTrackProcessed": True},
-            *(False,),
-            id="M5",
-        ),
-        pytest.param(
-            {"score": 50, "scoreStatus": "fully graded", "masteryTrackProcessed": True},
-            *(True,),
-            id="M6",
-        ),
-        pytest.param({"scoreStatus": "exempt", "masteryTrackProcessed": True}, False, id="M7"),
-    ],
-)
 def test_a_test_at_mastery_track_is_polled_until_it_is_graded_and_processed(
-    installation: Installation, write_back: dict[str, Any], final: bool
+    installation: Installation,
 ) -> None:
-    stage(installation, "mastery-track")
-    if write_back:
-        back = write_back | {"questions": [RIGHT, HALF]}
-        installation.vendors.vendor(STUDENT, LESSON, mastery_track=back)
-    made = installation.watch(LINE, **IMPORTS)
-    assert made.poll().became_final == final
+    processed = {"masteryTrackProcessed": True}
+    rows: dict[str, tuple[dict[str, Any], bool]] = {
+        "M2": ({}, False),
+        "M3": ({"score": 50, "scoreStatus": "partially graded"}, False),
+        "M4": ({"score": 50, "scoreStatus": "fully graded"}, False),
+        "M5": ({"score": 50, "scoreStatus": "submitted", **processed}, False),
+        "M6": ({"score": 50, "scoreStatus": "fully graded", **processed}, True),
+        "M7": ({"scoreStatus": "exempt", **processed}, False),
+    }
+    for row, (write_back, _) in rows.items():
+        stage(installation, "mastery-track", row)
+        if write_back:
+            back = write_back | {"questions": [RIGHT, HALF]}
+            installation.vendors.vendor(STUDENT, row, mastery_track=back)
+    made = installation.watch(*lines(rows), **IMPORTS)
+    assert made.poll().became_final == 1
     month = 31 * 24 * 60
-    assert made.poll(month).stale == (not final)
-    assert made.pair("state", "next_poll_at") == ("final" if final else "stale", None)
+    assert made.poll(month).stale == 5
+    assert made.pairs("state", "next_poll_at") == {
+        row: ("final" if final else "stale", None) for row, (_, final) in rows.items()
+    }
     assert made.poll(month + 1000).polled == 0
 
 
@@ -149,21 +151,20 @@ def test_what_is_final_is_never_imported_and_never_asked_again(
     assert with_another.poll(100_001).polled == 1
 
 
-@pytest.mark.parametrize("provider", ["edulastic", "mastery-track"])
 def test_what_somebody_else_made_final_is_read_and_not_imported(
-    installation: Installation, provider: str
+    installation: Installation,
 ) -> None:
-    """Rows E1 and M1."""
-    stage(installation, provider)
-    if provider == "edulastic":
-        graded(installation, RIGHT)
-    else:
-        back = {"score": 100, "scoreStatus": "fully graded", "masteryTrackProcessed": True}
-        installation.vendors.vendor(STUDENT, LESSON, mastery_track={**back, "questions": [RIGHT]})
-    made = installation.watch(LINE, **IMPORTS)
-    imported_elsewhere(made)
-    assert (made.poll().became_final, made.pair("enrollment")) == (1, ("none",))
-    assert (made.calls(IMPORT), made.made("call_id")) == (1, [])
+    stage(installation, lesson="E1")
+    graded(installation, RIGHT, lesson="E1")
+    stage(installation, "mastery-track", "M1")
+    back = {"score": 100, "scoreStatus": "fully graded", "masteryTrackProcessed": True}
+    installation.vendors.vendor(STUDENT, "M1", mastery_track={**back, "questions": [RIGHT]})
+    made = installation.watch(*lines(("E1", "M1")), **IMPORTS)
+    for row in ("E1", "M1"):
+        imported_elsewhere(made, row)
+    assert made.poll().became_final == 2
+    assert made.pairs("enrollment") == {"E1": ("none",), "M1": ("none",)}
+    assert (made.calls(IMPORT), made.made("call_id")) == (2, [])
 
 
 def test_who_was_never_assigned_is_asked_about_until_somebody_assigns_it(
@@ -193,70 +194,62 @@ def test_without_leave_nothing_is_imported_and_the_pair_says_why(
     assert state == "open" and "allow_side_effects" in reason
 
 
-@pytest.mark.parametrize(
-    ("kind", "says", "enrollment", "imports"),
-    [
-        ({"lesson_type": "placement"}, "", None, 0),
-        ({"lesson_type": "placement"}, "no", None, 0),
-        ({"lesson_type": "placement"}, "yes", "skipped", 1),
-        ({"lesson_type": "unit-test"}, "", "never", 1),
-    ],
-)
 def test_where_skipping_is_required_only_what_enrolls_nobody_is_imported(
     installation: Installation,
-    kind: dict[str, Any],
-    says: str,
-    enrollment: str | None,
-    imports: int,
 ) -> None:
-    stage(installation, skip=says == "yes", **kind)
-    graded(installation, RIGHT)
-    made = installation.watch(f"{LINE},{says}", **IMPORTS, require_skip_enrollment=True)
-    assert made.poll().imports == imports == made.calls(IMPORT)
-    assert made.made("enrollment") == [(enrollment,)] * imports
+    cases = {
+        "unsaid": ("placement", "", None),
+        "enrolls": ("placement", "no", None),
+        "skips": ("placement", "yes", "skipped"),
+        "unit": ("unit-test", "", "never"),
+    }
+    for lesson, (kind, says, _) in cases.items():
+        stage(installation, lesson=lesson, skip=says == "yes", lesson_type=kind)
+        graded(installation, RIGHT, lesson=lesson)
+    watched = [f"{STUDENT},{lesson},{says}" for lesson, (_, says, _) in cases.items()]
+    made = installation.watch(*watched, **IMPORTS, require_skip_enrollment=True)
+    expected = {lesson: told for lesson, (*_, told) in cases.items() if told}
+    assert made.poll().imports == made.calls(IMPORT) == len(expected)
+    assert dict(made.made("lesson_id", "enrollment")) == expected
     assert made.told()["enrollments"] == []
 
 
-@pytest.mark.parametrize(
-    ("kind", "skip", "enrollment"),
-    [
-        ({"lesson_type": "test-out"}, "", "possible"),
-        ({"lesson_type": "placement"}, "no", "possible"),
-        ({"lesson_type": "placement"}, "yes", "skipped"),
-        ({"lesson_type": "test-out", "track": "missing"}, "", "failed"),
-        ({"lesson_type": "unit-test"}, "", "never"),
-    ],
-)
-def test_what_an_import_did_to_courses_is_told(
-    installation: Installation, kind: dict[str, Any], skip: str, enrollment: str
-) -> None:
-    stage(installation, skip=skip == "yes", **kind)
-    graded(installation, RIGHT)
-    made = installation.watch(f"{LINE},{skip}", **IMPORTS)
+def test_what_an_import_did_to_courses_is_told(installation: Installation) -> None:
+    cases = {
+        "test-out": ({"lesson_type": "test-out"}, "", "possible"),
+        "enrolls": ({"lesson_type": "placement"}, "no", "possible"),
+        "skips": ({"lesson_type": "placement"}, "yes", "skipped"),
+        "no-track": ({"lesson_type": "test-out", "track": "missing"}, "", "failed"),
+        "unit": ({"lesson_type": "unit-test"}, "", "never"),
+    }
+    for lesson, (kind, says, _) in cases.items():
+        stage(installation, lesson=lesson, skip=says == "yes", **kind)
+        graded(installation, RIGHT, lesson=lesson)
+    watched = [f"{STUDENT},{lesson},{says}" for lesson, (_, says, _) in cases.items()]
+    made = installation.watch(*watched, **IMPORTS)
     poll = made.poll()
-    assert made.pair("enrollment") == made.made("enrollment")[0] == (enrollment,)
-    assert poll.enrollments_possible == (enrollment == "possible")
-    assert poll.enrollments_failed == (enrollment == "failed")
-    assert len(made.told()["enrollments"]) == (enrollment == "possible")
+    told = {lesson: (enrollment,) for lesson, (*_, enrollment) in cases.items()}
+    assert made.pairs("enrollment") == told
+    assert {lesson: (says,) for lesson, says in made.made("lesson_id", "enrollment")} == told
+    assert (poll.enrollments_possible, poll.enrollments_failed) == (2, 1)
+    enrolled = {each["lesson"] for each in made.told()["enrollments"]}
+    assert enrolled == {"test-out", "enrolls"}
 
 
 def test_polls_wait_longer_while_nothing_comes_and_begin_anew_when_something_does(
     installation: Installation,
 ) -> None:
     stage(installation)
-    made = installation.watch(LINE, **IMPORTS)
-    asked = []
-    for minutes in range(0, 16 * 60, 10):
-        if made.is_due(minutes) and made.poll(minutes).polled:
-            asked.append(minutes)
-    assert asked[:2] == [0, 20] and 4 <= len(asked) <= 7
-    waits = [after - before for before, after in pairwise(asked)]
-    assert waits == sorted(waits)
-    last = asked[-1] + 700
+    made = installation.watch(LINE, **IMPORTS, waits={"first_minutes": 15, "most_minutes": 40})
+    at = 0
+    for wait in (15, 30, 40, 40):
+        assert made.poll(at).polled == 1
+        assert made.poll(at + wait - 1).polled == 0
+        at += wait + 1
     graded(installation, RIGHT, OPEN, grade="SUBMITTED")
-    assert made.poll(last).polled == 1
-    assert made.poll(last + 14).polled == 0
-    assert made.poll(last + 16).polled == 1
+    assert made.poll(at).polled == 1
+    assert made.poll(at + 14).polled == 0
+    assert made.poll(at + 16).polled == 1
 
 
 def test_a_new_assignment_reopens_a_final_pair_and_its_attempt_is_a_new_row(
@@ -288,7 +281,7 @@ def test_a_test_that_is_assigned_anew_is_asked_about_until_the_student_begins_it
     made = installation.configure(**IMPORTS)
     made.poll()
     installation.vendors.assign(STUDENT, LESSON, made=False, status="assigned")
-    for hours in (1, 2, 8, 16):
+    for hours in (1, 16):
         assert made.poll(60 * hours).polled == 1
         assert made.pair("state", "reason") == ("open", "a new attempt is assigned")
     installation.vendors.assign(STUDENT, LESSON, listed=False)
@@ -297,17 +290,20 @@ def test_a_test_that_is_assigned_anew_is_asked_about_until_the_student_begins_it
     assert made.pair("state", "attempt") == ("final", 2)
 
 
-@pytest.mark.parametrize("status", ["failed", "expired", "cancelled"])
 def test_assignments_that_ended_are_looked_at_once_more_and_never_imported(
-    installation: Installation, status: str
+    installation: Installation,
 ) -> None:
     installation.vendors.seed(world={"powerpath_pairs": 0, "powerpath_odd_lessons": False})
-    stage(installation, status=status)
+    ends = ("failed", "expired", "cancelled")
+    for status in ends:
+        stage(installation, lesson=status, status=status)
     made = installation.configure(**IMPORTS)
-    assert made.poll().polled == 1
-    assert made.pair("state", "assignment_status", "outcome") == ("gone", status, "pending")
+    assert made.poll().polled == 3
+    assert made.pairs("state", "assignment_status", "outcome") == {
+        status: ("gone", status, "pending") for status in ends
+    }
     assert made.poll(10_000).polled == 0
-    assert (made.calls(PROGRESS), made.calls(IMPORT)) == (1, 0)
+    assert (made.calls(PROGRESS), made.calls(IMPORT)) == (3, 0)
 
 
 def test_a_test_that_became_final_before_it_was_listed_as_failed_keeps_its_score(
@@ -408,28 +404,26 @@ def test_a_pair_that_comes_back_to_the_watch_list_is_polled_for_as_long_as_a_new
     assert again.pair("state") == ("stale",)
 
 
-@pytest.mark.parametrize(
-    ("says", "held"),
-    [
-        ({"score": 105.5}, (None, 1, 2)),
-        ({"score": -1}, (None, 1, 2)),
-        ({"correctQuestions": 1.0, "totalQuestions": 2.0, "attempt": 1.0}, (50.0, 1, 2)),
-        ({"score": 33.333333333333336}, (33.333333333333336, 1, 2)),
-    ],
-)
-def test_odd_numbers_are_held_as_they_are_compared(
-    installation: Installation, says: dict[str, Any], held: tuple[Any, ...]
-) -> None:
-    stage(installation)
-    graded(installation, RIGHT, OPEN, grade="START")
-    installation.vendors.vendor(STUDENT, LESSON, says=says)
-    made = installation.watch(LINE, **IMPORTS)
+def test_odd_numbers_are_held_as_they_are_compared(installation: Installation) -> None:
+    whole = {"correctQuestions": 1.0, "totalQuestions": 2.0, "attempt": 1.0}
+    cases: dict[str, tuple[dict[str, Any], float | None]] = {
+        "more": ({"score": 105.5}, None),
+        "less": ({"score": -1}, None),
+        "whole": (whole, 50.0),
+        "long": ({"score": 33.333333333333336}, 33.333333333333336),
+    }
+    for lesson, (says, _) in cases.items():
+        stage(installation, lesson=lesson)
+        graded(installation, RIGHT, OPEN, grade="START", lesson=lesson)
+        installation.vendors.vendor(STUDENT, lesson, says=says)
+    made = installation.watch(*lines(cases), **IMPORTS)
     made.poll()
-    (changed,) = made.pair("changed_at")
-    assert made.poll(20).polled == 1
-    assert made.pair("changed_at") == (changed,)
-    columns = "score, correct_questions, total_questions"
-    assert made.rows(f"select {columns} from external_tests.current_results") == [held]
+    changed = made.pairs("changed_at")
+    assert made.poll(20).polled == 4
+    assert made.pairs("changed_at") == changed
+    columns = "lesson_id, score, correct_questions, total_questions"
+    found = made.rows(f"select {columns} from external_tests.current_results order by lesson_id")
+    assert found == sorted((lesson, score, 1, 2) for lesson, (_, score) in cases.items())
 
 
 def test_who_is_not_polled_any_more_is_not_due(installation: Installation) -> None:
@@ -441,16 +435,16 @@ def test_who_is_not_polled_any_more_is_not_due(installation: Installation) -> No
     assert installation.watch(LINE).is_due(65)
 
 
-@pytest.mark.parametrize(("kept", "found"), [(True, 2), (False, 0)])
-def test_feedback_is_kept_only_where_the_district_wants_it(
-    installation: Installation, kept: bool, found: int
-) -> None:
-    stage(installation)
-    graded(installation, {"score": 1, "feedback": "Well done"}, {"score": 0, "feedback": "No"})
-    made = installation.watch(LINE, **IMPORTS, keep_feedback=kept)
-    made.poll()
-    (rows,) = made.rows("select count(feedback) from external_tests.current_question_results")
-    assert rows == (found,)
+def test_feedback_is_kept_only_where_the_district_wants_it(installation: Installation) -> None:
+    for lesson in ("kept", "not"):
+        stage(installation, lesson=lesson)
+        questions = {"score": 1, "feedback": "Well done"}, {"score": 0, "feedback": "No"}
+        graded(installation, *questions, lesson=lesson)
+        installation.watch(*lines([lesson]), **IMPORTS, keep_feedback=lesson == "kept").poll()
+    found = installation.rows(
+        "select lesson_id, count(feedback) from external_tests.current_question_results group by 1"
+    )
+    assert dict(found) == {"kept": 2, "not": 0}
 
 
 def test_a_poll_is_due_by_its_pairs_or_by_the_age_of_the_list(installation: Installation) -> None:
