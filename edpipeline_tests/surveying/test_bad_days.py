@@ -1,6 +1,7 @@
 """Days on which the service refuses, is gone or changes, and runs that end in between."""
 
 import time
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,6 +19,7 @@ from edpipeline.errors import (
 )
 from edpipeline.polling import poll as entering
 from edpipeline.polling.vendor import Pace
+from edpipeline.sources.score_reports.decisions import AGAIN
 from edpipeline.surveying.account import gravest
 from edpipeline.uses_of_polls import ReportConfiguration
 from edpipeline_tests.surveying.installation import (
@@ -59,9 +61,8 @@ def fails(made: Installation, kind: type[EdpipelineError], minutes: float = 0) -
     return str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("fault", "outcome", "status", "calls"),
-    [
+def test_a_status_alone_says_what_became_of_a_student(made: Installation) -> None:
+    cases: list[tuple[dict[str, Any], str, int | None, int]] = [
         ({"status": 403}, "forbidden", 403, 1),
         ({"status": 404}, "not_found", 404, 1),
         ({"status": 400}, "bad_request", 400, 1),
@@ -77,26 +78,31 @@ def fails(made: Installation, kind: type[EdpipelineError], minutes: float = 0) -
         ({"remove_field": "type"}, "schema_drift", 200, 1),
         ({"remove_field": "lang"}, "schema_drift", 200, 1),
         ({"retype_field": {"year": "boolean"}}, "schema_drift", 200, 1),
-    ],
-)
-def test_a_status_alone_says_what_became_of_a_student(
-    made: Installation, fault: dict[str, Any], outcome: str, status: int | None, calls: int
-) -> None:
-    people(made, 1)
-    made.vendors.inject(match={"path": REPORTS}, times=9, **fault)
+    ]
+    people(made, len(cases))
+    for number, (fault, *_) in enumerate(cases):
+        made.vendors.inject(match={"path": ssid(number) + REPORTS}, times=9, **fault)
     survey = made.survey()
-    assert (getattr(survey, outcome), survey.asked, survey.listed) == (1, 1, 0)
-    columns = "http_status", "reports", "answered_at"
-    assert made.outcomes() == {"s00": outcome}
-    assert [made.outcomes(column)["s00"] for column in columns] == [status, None, None]
-    assert ssid(0) not in str(made.outcomes("reason")["s00"])
+    found = Counter(outcome for _, outcome, *_ in cases)
+    assert {outcome: getattr(survey, outcome) for outcome in found} == found
+    assert (survey.asked, survey.listed, made.catalog("ssid")) == (len(cases), 0, [])
+    students = [f"s{number:02d}" for number in range(len(cases))]
+    outcomes, statuses = [case[1] for case in cases], [case[2] for case in cases]
+    assert made.outcomes() == dict(zip(students, outcomes, strict=True))
+    assert made.outcomes("http_status") == dict(zip(students, statuses, strict=True))
+    for nothing in ("reports", "answered_at"):
+        assert set(made.outcomes(nothing).values()) == {None}
+    reasons = str(made.outcomes("reason"))
+    assert not [number for number in range(len(cases)) if ssid(number) in reasons]
     # A call that hangs is one that the service saw, too.
-    assert len(made.asked()) == calls and made.catalog("ssid") == []
+    calls = {ssid(number): calls for number, (*_, calls) in enumerate(cases)}
+    assert Counter(made.asked()) == calls
     made.vendors.heal()
-    again = outcome in ("server_error", "rate_limited")
-    assert (made.is_due(10), made.is_due(20)) == (False, again)
-    assert made.survey(20).ok == again
-    assert made.survey(DAY).ok == 1
+    again = [who for who, told in made.outcomes().items() if told in AGAIN]
+    assert (made.is_due(10), made.is_due(20)) == (False, True)
+    assert made.survey(20).ok == len(again) == 5
+    assert {who for who, told in made.outcomes().items() if told == "ok"} == set(again)
+    assert made.survey(DAY).ok == len(cases)
 
 
 def test_an_answer_that_is_too_large_is_one_students_and_holds_nobody_back(
@@ -163,23 +169,21 @@ def test_new_credentials_end_the_old_ones_and_the_run_goes_on_with_the_new(
     assert len(told) == 1 and "LEA" in told[0][0]
 
 
-@pytest.mark.parametrize(
-    ("fault", "kind"),
-    [
+def test_what_is_not_about_a_student_stops_the_run_and_is_no_outcome(made: Installation) -> None:
+    away = {"status": 302, "headers": {"Location": "https://elsewhere.example/"}}
+    cases: list[tuple[dict[str, Any], type[EdpipelineError]]] = [
         ({"status": 401}, BadCredentials),
         ({"status": 423}, AccountLocked),
-        ({"status": 302, "headers": {"Location": "https://elsewhere.example/"}}, Permanent),
-    ],
-)
-def test_what_is_not_about_a_student_stops_the_run_and_is_no_outcome(
-    made: Installation, fault: dict[str, Any], kind: type[EdpipelineError]
-) -> None:
+        (away, Permanent),
+    ]
     people(made, 3)
-    made.vendors.inject(match={"path": REPORTS}, times=None, **fault)
-    message = fails(made, kind)
-    assert message.startswith("configuration LEA: ") and ssid(0) not in message
-    assert made.outcomes() == {}
-    assert made.is_due(1)
+    for fault, kind in cases:
+        made.vendors.inject(match={"path": REPORTS}, times=None, **fault)
+        message = fails(made, kind)
+        assert message.startswith("configuration LEA: ") and ssid(0) not in message
+        made.vendors.heal()
+        assert made.outcomes() == {}
+        assert made.is_due(1)
 
 
 def test_a_token_that_cannot_be_had_in_mid_run_is_no_outcome_of_a_student(
@@ -247,26 +251,18 @@ def test_a_killed_run_goes_on_without_asking_again(
     assert set(made.outcomes().values()) == {"ok"} and len(made.catalog("ssid")) == 6
 
 
-@pytest.mark.parametrize(
-    ("status", "count", "stops", "says"),
-    [
-        (403, 6, True, "another district"),
-        (404, 6, True, "no SSID"),
-        (400, 6, True, "endpoints"),
-        (403, 5, False, ""),  # so few are never too many
-    ],
-)
-def test_many_refusals_of_a_kind_stop_the_configuration(
-    made: Installation, status: int, count: int, stops: bool, says: str
-) -> None:
-    made = people(in_chunks(made, 10), 20)
-    made.vendors.inject(match={"path": REPORTS}, times=count, status=status)
-    if stops:
-        message = fails(made, Permanent)
-        assert f"of 10 students, for {count}" in message and says in message
-    else:
-        made.survey()
-    assert len(made.outcomes()) == (10 if stops else 20)
+def test_many_refusals_of_a_kind_stop_the_configuration(made: Installation) -> None:
+    made = people(in_chunks(made, 10), 12)
+    kinds = {403: "another district", 404: "no SSID", 400: "endpoints"}
+    for day, (status, says) in enumerate(kinds.items()):
+        made.vendors.inject(match={"path": REPORTS}, times=6, status=status)
+        message = fails(made, Permanent, DAY * day)
+        assert "of 10 students, for 6" in message and says in message
+        assert len(made.asked()) == 10 * (day + 1)
+    # So few are never too many.
+    made.vendors.inject(match={"path": REPORTS}, times=5, status=403)
+    survey = made.survey(DAY * 3)
+    assert (survey.asked, survey.forbidden) == (12, 5)
 
 
 def test_many_refusals_are_too_many_only_as_a_share(made: Installation) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import pytest
 
 from edpipeline.sandbox.population import Population
 from edpipeline.sandbox.roster import SMALL
@@ -21,6 +20,7 @@ from edpipeline_tests.surveying.installation import (
     REPORT,
     SCIENCE,
     SPANISH,
+    STUDENT,
     Installation,
     installed,
     ssid,
@@ -56,9 +56,9 @@ def test_every_student_of_a_district_is_asked_about_once_a_day(
     vendors: Vendors, tmp_path: Path, warehouse_url: str
 ) -> None:
     with installed(tmp_path, vendors, warehouse_url) as empty:
-        pace = {"pace": {"per_second": 5000, "at_once": 3, "students_at_once": 100}}
+        pace = {"pace": {"per_second": 5000, "at_once": 3, "students_at_once": 50}}
         made = empty.configure(configurations=[DEFAULT, OF_CHARTER], **pace)
-        people = population()
+        people = population().gather_every(2)
         made.fill(people)
         assert made.is_due()
         survey = made.survey()
@@ -83,7 +83,7 @@ def test_every_student_of_a_district_is_asked_about_once_a_day(
         # The next day: who was late is allowed, and nothing else is a new version.
         before = made.rows("select count(*) from score_reports.catalog")
         again = made.survey(DAY)
-        late = sum(stand == "late" for stand in stands.values())
+        late = sum(stands[number] == "late" for number in state.values())
         assert survey.forbidden - again.forbidden == late > 0
         grown = made.rows("select count(*) from score_reports.catalog")[0][0] - before[0][0]
         assert (again.no_longer_listed, grown) == (0, again.new)
@@ -110,8 +110,7 @@ def test_who_cannot_be_asked_about_is_listed_and_not_asked(made: Installation) -
         ("left", "0101", False, ssid(7)),
         ("fine", "0101", True, f" {ssid(8)} "),
     ]
-    kinds = ["student_id", "school_id", "is_current", "state_id"]
-    made.fill(pl.DataFrame(rows, schema=kinds, orient="row"))
+    made.fill(pl.DataFrame(rows, schema=list(STUDENT), orient="row"))
     made.vendors.reports(ssid(8), [REPORT])
     survey = made.survey()
     assert made.asked() == [ssid(8)]
@@ -141,27 +140,22 @@ def test_two_students_with_one_number_are_asked_about_once(made: Installation) -
     assert made.outcomes() == {"one": "ok", "two": "ok"}
 
 
-@pytest.mark.parametrize("was_missing", [False, True])
 def test_a_number_that_was_corrected_is_asked_about_and_has_no_answer_yet(
-    made: Installation, was_missing: bool
+    made: Installation,
 ) -> None:
-    made.roster({"one": ssid(1)})
-    made.vendors.reports(ssid(1), [REPORT])
-    made.survey()
+    for number in (1, 2):
+        made.vendors.reports(ssid(number), [REPORT])
+    made.roster({"one": ssid(1), "missing": ssid(2)}).survey()
     assert not made.is_due(5)
-    if was_missing:
-        made.roster({"one": None}).survey(4)
-        assert made.outcomes("answered_at")["one"] is not None
-    made.roster({"one": ssid(2)})
+    made.roster({"one": ssid(1), "missing": None}).survey(4)
+    assert made.outcomes("answered_at")["missing"] is not None
+    made.roster({"one": ssid(3), "missing": ssid(4)})
     assert made.is_due(5)
     made.vendors.inject(match={"path": REPORTS}, times=9, status=500)
-    made.survey(5)
-    made.vendors.heal()
-    assert (made.outcomes("ssid"), made.outcomes("answered_at")) == (
-        {"one": ssid(2)},
-        {"one": None},
-    )
-    assert made.catalog("ssid", "no_longer_listed_at") == [(ssid(1), None)]
+    assert made.survey(5).asked == 2
+    assert made.outcomes("ssid") == {"one": ssid(3), "missing": ssid(4)}
+    assert made.outcomes("answered_at") == {"one": None, "missing": None}
+    assert made.catalog("ssid", "no_longer_listed_at") == [(ssid(1), None), (ssid(2), None)]
 
 
 def test_a_report_under_both_codes_is_one_and_is_told_as_given(made: Installation) -> None:
@@ -180,67 +174,69 @@ def test_a_report_under_both_codes_is_one_and_is_told_as_given(made: Installatio
 
 
 def test_only_a_list_says_that_a_report_is_gone_and_it_may_come_back(made: Installation) -> None:
-    made.roster({"one": ssid(1)})
-    made.vendors.reports(ssid(1), [REPORT, SPANISH])
+    faults = {ssid(1): {"status": 500}, ssid(2): {"status": 404}, ssid(3): {"html": True}}
+    made.roster({f"s{number}": number for number in faults})
+    for number in faults:
+        made.vendors.reports(number, [REPORT, SPANISH])
     made.survey()
-    seen = ("language", "first_seen_at", "last_seen_at", "no_longer_listed_at")
     first = NOW.replace(tzinfo=None)
 
-    def days(*columns: str) -> list[tuple[Any, ...]]:
+    def days() -> list[tuple[Any, ...]]:
         """Whole days from the start, for times."""
+        times = ("first_seen_at", "last_seen_at", "no_longer_listed_at")
         return [
-            tuple((cell - first).days if hasattr(cell, "year") else cell for cell in row)
-            for row in made.catalog(*columns)
+            (number, language, *((cell - first).days if cell else None for cell in cells))
+            for number, language, *cells in made.catalog("ssid", "language", *times)
         ]
 
-    for day, fault in enumerate(({"status": 500}, {"status": 404}, {"html": True}), 1):
-        made.vendors.inject(match={"path": REPORTS}, times=9, **fault)
-        assert made.survey(DAY * day).no_longer_listed == 0
-        made.vendors.heal()
-        assert days(*seen) == [("EN", 0, 0, None), ("ES", 0, 0, None)]
-        # When it was answered stays, as long as nothing else is.
-        assert made.outcomes("answered_at")["one"] < first + timedelta(hours=1)
+    listed = [(number, language, 0, 0, None) for number in faults for language in ("EN", "ES")]
+    for number, fault in faults.items():
+        made.vendors.inject(match={"path": number + REPORTS}, times=9, **fault)
+    assert made.survey(DAY).no_longer_listed == 0
+    made.vendors.heal()
+    assert days() == listed
+    # When they were answered about stays, as long as nothing else is.
+    assert all(at < first + timedelta(hours=1) for at in made.outcomes("answered_at").values())
+    of_one, others = {"s1": ssid(1)}, listed[2:]
+    made.roster(of_one)
     made.vendors.unlist(ssid(1), lang="ES")
-    assert made.survey(DAY * 4).no_longer_listed == 1
-    assert days(*seen) == [("EN", 0, 4, None), ("ES", 0, 0, 4)]
+    assert made.survey(DAY * 2).no_longer_listed == 1
+    assert days() == [(ssid(1), "EN", 0, 2, None), (ssid(1), "ES", 0, 0, 2), *others]
     made.vendors.reports(ssid(1), [])
-    survey = made.survey(DAY * 5)
+    survey = made.survey(DAY * 3)
     assert (survey.empty, survey.no_longer_listed) == (1, 1)
-    assert days(*seen) == [("EN", 0, 4, 5), ("ES", 0, 0, 4)]
+    assert days() == [(ssid(1), "EN", 0, 2, 3), (ssid(1), "ES", 0, 0, 2), *others]
     made.vendors.reports(ssid(1), [SPANISH])
-    assert made.survey(DAY * 6).new == 0
-    assert days(*seen) == [("EN", 0, 4, 5), ("ES", 0, 6, None)]
+    assert made.survey(DAY * 4).new == 0
+    assert days() == [(ssid(1), "EN", 0, 2, 3), (ssid(1), "ES", 0, 4, None), *others]
     assert rebuilt(made) == whole(made)
 
 
-@pytest.mark.parametrize("slash", ["", "/"])
-def test_endpoints_are_joined_with_and_without_slashes(made: Installation, slash: str) -> None:
-    endpoints = {
-        "token_endpoint": f"/api/v1/token{slash}",
-        "students_endpoint": f"/api/v1/students{slash}",
-        "reports_endpoint": f"/score-reports{slash}",
-    }
-    made = made.configure(configurations=[{**DEFAULT, **endpoints}])
-    made.roster({"one": ssid(1)})
-    made.vendors.reports(ssid(1), [REPORT])
-    assert made.survey().ok == 1
+def test_endpoints_are_joined_with_and_without_slashes(made: Installation) -> None:
+    plain, slashed = (
+        {
+            "token_endpoint": f"/api/v1/token{slash}",
+            "students_endpoint": f"/api/v1/students{slash}",
+            "reports_endpoint": f"/score-reports{slash}",
+        }
+        for slash in ("", "/")
+    )
+    schools = [{**DEFAULT, **plain}, {**DEFAULT, **slashed, "name": "other", "schools": ["0102"]}]
+    made = made.configure(configurations=schools)
+    rows = [("one", "0101", True, ssid(1)), ("two", "0102", True, ssid(2))]
+    made.fill(pl.DataFrame(rows, schema=list(STUDENT), orient="row"))
+    for number in (1, 2):
+        made.vendors.reports(ssid(number), [REPORT])
+    assert made.survey().ok == 2
+    assert made.outcomes("configuration") == {"one": "LEA", "two": "other"}
 
 
-@pytest.mark.parametrize(
-    ("minutes", "changes", "due"),
-    [
-        (0, {}, True),
-        (-3 * 60, {}, False),  # at midnight the window has not opened
-        (3 * 60, {}, False),  # and at six it has closed
-        (0, {"pauses": [{"from": "2027-03-10", "to": "2027-03-10", "what": "sync"}]}, False),
-    ],
-)
-def test_a_survey_is_due_within_its_window_alone(
-    made: Installation, minutes: float, changes: dict[str, Any], due: bool
-) -> None:
-    made = made.configure(**changes)
+def test_a_survey_is_due_within_its_window_alone(made: Installation) -> None:
     made.roster({"one": ssid(1)})
-    assert made.is_due(minutes) == due
+    # At midnight the window has not opened, and at six it has closed.
+    assert [made.is_due(hours * 60) for hours in (-3, 0, 3)] == [False, True, False]
+    paused = {"from": "2027-03-10", "to": "2027-03-10", "what": "sync"}
+    assert not made.configure(pauses=[paused]).is_due()
 
 
 def test_a_window_across_midnight_is_one_day(made: Installation) -> None:
