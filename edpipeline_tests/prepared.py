@@ -22,6 +22,8 @@ from edpipeline_tests.held import close_all
 
 SCRIPTS = Path(__file__).parents[1] / "sql"
 EVERY = tuple(one.name for one in ALL)
+KEPT = ("schema_version", "pseudonym_salt")
+"""Tables of which `prepare` needs what it wrote there."""
 
 
 def prepare_from_copy(
@@ -38,6 +40,22 @@ def prepare_from_copy(
     elif _is_empty(warehouse.url):
         _copy_postgres(warehouse.url, sources, with_marts)
     _prepare(warehouse, sources, with_marts=False)
+
+
+def empty(warehouse: Warehouse) -> None:
+    """Leave no row of a load in a warehouse and no table of a mart, for the next test to begin."""
+    with warehouse.transaction() as session:
+        found = session.rows(
+            "select table_schema, table_name from information_schema.tables"
+            " where table_type = 'BASE TABLE' and table_schema in ('ops', 'marts', "
+            + ", ".join(f"'{each.schema}'" for each in ALL)
+            + ")"
+        )
+        for schema, name in found:
+            if schema == "marts":
+                session.run(f"drop table marts.{name}")
+            elif name not in KEPT:
+                session.run(f"delete from {schema}.{name}")
 
 
 def _prepare(warehouse: Warehouse, sources: tuple[str, ...], with_marts: bool) -> None:
