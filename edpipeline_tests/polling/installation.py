@@ -1,13 +1,12 @@
 """An installation whose district polls the sandbox's PowerPath, a real server on loopback."""
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from edpipeline import polling, sources
 from edpipeline.loading.report import SyncReport
@@ -17,7 +16,7 @@ from edpipeline.sandbox.roster import SMALL
 from edpipeline.sandbox.vendors import Vendors, VendorWorld, vendor_servers
 from edpipeline.settings import load_settings, provided
 from edpipeline.warehouse.engine import open_warehouse
-from edpipeline_tests.prepared import prepare_from_copy
+from edpipeline_tests.prepared import empty, prepare_from_copy
 
 DISTRICT = "quillmere"
 SOURCE = sources.source("powerpath")
@@ -65,7 +64,7 @@ class Installation:
             "time_zone": "America/Los_Angeles",
             "powerpath": settings,
         }
-        self.pipeline.settings.districts.write_text(yaml.safe_dump({"districts": [entry]}))
+        self.pipeline.settings.districts.write_text(json.dumps({"districts": [entry]}))
         return replace(self, pipeline=Pipeline(self.pipeline.settings))
 
     def watch(self, *lines: str, **changes: Any) -> "Installation":
@@ -132,7 +131,10 @@ class Installation:
 
 @contextmanager
 def installed(folder: Path, vendors: Vendors, warehouse: str = "") -> Iterator[Installation]:
-    """An empty installation in a folder; the vendor forgets what it was told before."""
+    """An empty installation in a folder; the vendor forgets what it was told before.
+
+    A `warehouse` that is there already is emptied.
+    """
     variables = {"EDPIPELINE_HOME": str(folder / "home"), **SECRETS}
     variables["EDPIPELINE_SCRATCH"] = str(folder / "scratch")
     if warehouse:
@@ -141,7 +143,10 @@ def installed(folder: Path, vendors: Vendors, warehouse: str = "") -> Iterator[I
         pipeline = Pipeline(load_settings())
         (folder / "home").mkdir(parents=True)
         (folder / "scratch").mkdir()
-        prepare_from_copy(open_warehouse(pipeline.settings.warehouse.get_secret_value()))
+        opened = open_warehouse(pipeline.settings.warehouse.get_secret_value())
+        prepare_from_copy(opened)
+        if warehouse:
+            empty(opened)
         vendors.reset()
         vendors.set_clock(NOW)
         yield Installation(folder, pipeline, vendors).configure()

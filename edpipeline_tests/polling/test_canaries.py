@@ -11,6 +11,12 @@ from edpipeline_tests.polling.installation import DISTRICT, IMPORT, IMPORTS, SOU
 from edpipeline_tests.pulls.canaries import assert_none, texts
 
 
+@pytest.fixture
+def warehouse() -> str:
+    """One in the home folder, all of which is searched."""
+    return ""
+
+
 def test_no_secret_is_left_anywhere(
     installation: Installation,
     caplog: pytest.LogCaptureFixture,

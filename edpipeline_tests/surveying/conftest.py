@@ -1,4 +1,5 @@
-"""The service runs once for a module; every test has an installation of its own."""
+"""The service runs once for a module; every test has an installation of its own, whose warehouse is
+the one of the test before, emptied."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,12 @@ def vendors() -> Iterator[Vendors]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def warehouse(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"duckdb:///{tmp_path_factory.mktemp('module') / 'warehouse.duckdb'}"
+
+
 @pytest.fixture
-def made(vendors: Vendors, tmp_path: Path) -> Iterator[Installation]:
-    with installed(tmp_path, vendors) as installation:
+def made(vendors: Vendors, tmp_path: Path, warehouse: str) -> Iterator[Installation]:
+    with installed(tmp_path, vendors, warehouse) as installation:
         yield installation

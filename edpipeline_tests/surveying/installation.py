@@ -1,5 +1,6 @@
 """A district that asks the sandbox's score report service, a real server on loopback."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -8,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import yaml
 
 from edpipeline import sources, surveying
 from edpipeline.landing.drop import Delivery
@@ -19,7 +19,7 @@ from edpipeline.sandbox.vendors import Vendors, VendorWorld, vendor_servers
 from edpipeline.settings import load_settings, provided
 from edpipeline.surveying import Survey
 from edpipeline.warehouse.engine import open_warehouse
-from edpipeline_tests.prepared import prepare_from_copy
+from edpipeline_tests.prepared import empty, prepare_from_copy
 
 DISTRICT = "quillmere"
 SOURCE = sources.source("score_reports")
@@ -87,7 +87,7 @@ class Installation:
         """The same installation with these sources in the districts file."""
         zone = "America/Los_Angeles"
         entry = {"id": DISTRICT, "name": "Quillmere", "time_zone": zone, **uses}
-        self.pipeline.settings.districts.write_text(yaml.safe_dump({"districts": [entry]}))
+        self.pipeline.settings.districts.write_text(json.dumps({"districts": [entry]}))
         return replace(self, pipeline=Pipeline(self.pipeline.settings))
 
     def roster(self, students: Mapping[str, str | None], school: str = "0101") -> "Installation":
@@ -168,7 +168,10 @@ STUDENT: dict[str, Any] = {
 
 @contextmanager
 def installed(folder: Path, vendors: Vendors, warehouse: str = "") -> Iterator[Installation]:
-    """An empty installation in a folder; the service forgets what it was told before."""
+    """An empty installation in a folder; the service forgets what it was told before.
+
+    A `warehouse` that is there already is emptied.
+    """
     variables = {"EDPIPELINE_HOME": str(folder / "home"), **SECRETS}
     variables["EDPIPELINE_SCRATCH"] = str(folder / "scratch")
     if warehouse:
@@ -177,7 +180,10 @@ def installed(folder: Path, vendors: Vendors, warehouse: str = "") -> Iterator[I
         pipeline = Pipeline(load_settings())
         (folder / "home").mkdir(parents=True)
         (folder / "scratch").mkdir()
-        prepare_from_copy(open_warehouse(pipeline.settings.warehouse.get_secret_value()))
+        opened = open_warehouse(pipeline.settings.warehouse.get_secret_value())
+        prepare_from_copy(opened)
+        if warehouse:
+            empty(opened)
         vendors.reset()
         vendors.set_clock(NOW)
         yield Installation(folder, pipeline, vendors).configure()

@@ -29,6 +29,12 @@ FAULTS = (
 )
 
 
+@pytest.fixture
+def warehouse() -> str:
+    """One in the home folder, all of which is searched."""
+    return ""
+
+
 def test_no_secret_and_no_link_is_left_anywhere(
     made: Installation, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
