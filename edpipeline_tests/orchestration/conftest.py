@@ -1,5 +1,4 @@
 from collections.abc import Iterator
-from dataclasses import replace
 
 import dagster as dg
 import pytest
@@ -26,13 +25,6 @@ def at_work(
 
 @pytest.fixture(scope="session")
 def instance_on_disk() -> Iterator[dg.DagsterInstance]:
-    """What a schedule can be asked with; recording runs in it is slow."""
+    """What an installation has; recording runs in it is slow."""
     with dg.instance_for_test() as instance:
         yield instance
-
-
-@pytest.fixture
-def at_work_on_disk(
-    at_work: shared.Installation, instance_on_disk: dg.DagsterInstance
-) -> shared.Installation:
-    return replace(at_work, instance=instance_on_disk)

@@ -1,5 +1,6 @@
 """A district whose tests are polled at the sandbox's PowerPath, a real server on loopback."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,14 +13,16 @@ import yaml
 from edpipeline import polling, sources
 from edpipeline.pipeline import Pipeline
 from edpipeline.sandbox.roster import schools, write_roster
-from edpipeline.sandbox.sizes import SMALL
+from edpipeline.sandbox.sizes import Size
 from edpipeline.sandbox.vendors import Vendors
 from edpipeline.settings import provided
+from edpipeline_tests.held import close_all
 from edpipeline_tests.pulls.installation import DISTRICT, HOST_KEY, installed
 
 POWERPATH = sources.source("powerpath")
 SECRETS = {"PP_ID": "edpipeline-powerpath", "PP_SECRET": "CANARY-powerpath-client-secret"}
 QUICK = {"backoff_s": "0.01", "backoff_most_s": "0.02", "connect_s": "2", "read_s": "2"}
+SIZE = Size(students=60, schools=3)
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Polled:
                 "password_env": "PP_SECRET",
                 "host_key": HOST_KEY,
             },
-            "schools": schools(SMALL),
+            "schools": schools(SIZE),
             "first_sync_needs_approval": False,
         }
         zone = f"Etc/GMT{datetime.now(UTC).hour - 12:+}"  # where it is noon
@@ -64,9 +67,9 @@ class Polled:
         return polling.poll_and_load(self.pipeline, DISTRICT, POWERPATH, at, "sam")
 
     def roster(self, night: int = 0) -> None:
-        """A roster of the vendor's students lands and is loaded."""
+        """A small roster lands and is loaded."""
         year = self.vendors.world.school_year
-        written = write_roster(self.folder / f"roster{night}", SMALL, night=night, school_year=year)
+        written = write_roster(self.folder / f"roster{night}", SIZE, night=night, school_year=year)
         day = datetime.now(UTC).date() + timedelta(days=night)
         paths = {path.name: path for path in written.paths.values()}
         self.pipeline.receive(DISTRICT, paths, day, datetime.now(UTC))
@@ -80,6 +83,8 @@ class Polled:
 
 @contextmanager
 def polled(folder: Path, vendors: Vendors) -> Iterator[Polled]:
-    """An empty installation; the vendor begins anew."""
+    """An empty installation, in the place of the one before; the vendor begins anew."""
+    close_all()
+    shutil.rmtree(folder, ignore_errors=True)
     with installed(folder, vendors, datetime.now(UTC)) as made, provided(SECRETS):
         yield Polled(made.pipeline, vendors, folder).use()

@@ -18,7 +18,7 @@ from edpipeline import sources, surveying
 from edpipeline.pipeline import Pipeline
 from edpipeline.sandbox.evening import school_year
 from edpipeline.sandbox.roster import schools, write_roster
-from edpipeline.sandbox.sizes import SMALL
+from edpipeline.sandbox.sizes import Size
 from edpipeline.sandbox.vendors import Vendors, VendorWorld, vendor_servers
 from edpipeline.settings import load_settings, provided
 from edpipeline.warehouse.engine import open_warehouse
@@ -30,6 +30,8 @@ SURVEYED = sources.source("score_reports")
 SECRETS = {"TOMS_KEY": "CANARY-score-reports-user", "TOMS_SECRET": "CANARY-score-reports-secret"}
 QUICK = {"backoff_s": "0.01", "backoff_most_s": "0.02", "connect_s": "2", "read_s": "2"}
 NAME = "District"
+SIZE = Size(students=60, schools=3)
+"""Who is asked about in more than one chunk, and some of them in vain."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Surveyed:
                 "password_env": "TOMS_SECRET",
                 "host_key": HOST_KEY,
             },
-            "schools": schools(SMALL),
+            "schools": schools(SIZE),
             "first_sync_needs_approval": False,
         }
         district = {"id": DISTRICT, "name": "Quillmere", "time_zone": zone(), "oneroster": roster}
@@ -103,7 +105,7 @@ def zone() -> str:
 def served() -> Iterator[Vendors]:
     """The service, for the students of a small district."""
     now = datetime.now(UTC)
-    world = VendorWorld(size=SMALL, school_year=school_year(now), now=now)
+    world = VendorWorld(size=SIZE, school_year=school_year(now), now=now)
     with vendor_servers(world) as vendors:
         yield vendors
 
@@ -125,7 +127,7 @@ def with_roster(folder: Path, vendors: Vendors) -> Path:
         prepare_from_copy(open_warehouse(pipeline.settings.warehouse.get_secret_value()))
         made = Surveyed(pipeline, vendors).use()
         year = vendors.world.school_year
-        written = write_roster(folder / "roster", SMALL, school_year=year)
+        written = write_roster(folder / "roster", SIZE, school_year=year)
         day = made.today() - timedelta(days=1)
         paths = {path.name: path for path in written.paths.values()}
         made.pipeline.receive(DISTRICT, paths, day, datetime.now(UTC))
@@ -138,8 +140,13 @@ def with_roster(folder: Path, vendors: Vendors) -> Path:
 
 @contextmanager
 def surveyed(folder: Path, template: Path, vendors: Vendors) -> Iterator[Surveyed]:
-    """A copy of an installation with a roster; the service begins anew."""
+    """A copy of an installation with a roster; the service begins anew.
+
+    In the place of the one before, whose settings stay what they are.
+    """
     home = folder / "home"
+    close_all()
+    shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(template, home)
     vendors.reset()
     vendors.set_clock(datetime.now(UTC))
@@ -159,6 +166,6 @@ def template(vendors: Vendors, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture
-def at_work(vendors: Vendors, template: Path, tmp_path: Path) -> Iterator[Surveyed]:
-    with surveyed(tmp_path, template, vendors) as made:
+def at_work(vendors: Vendors, template: Path) -> Iterator[Surveyed]:
+    with surveyed(template.parents[1] / f"{template.parent.name}-copy", template, vendors) as made:
         yield made

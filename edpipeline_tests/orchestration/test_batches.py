@@ -32,6 +32,7 @@ from edpipeline_tests.orchestration.installation import (
     roster,
 )
 from edpipeline_tests.orchestration.test_schedules import all_day_around
+from edpipeline_tests.orchestration.ticking import asked_by
 
 JOB = "oneroster_sync"
 CLOSES = evening(DAY, 90)
@@ -162,9 +163,8 @@ def test_of_five_districts_one_is_refused_one_is_busy_and_three_are_loaded(
 
 
 def test_only_what_failed_for_a_reason_that_may_pass_is_asked_for_again(
-    at_work_on_disk: Installation, monkeypatch: pytest.MonkeyPatch
+    at_work: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    at_work = at_work_on_disk
     monkeypatch.setattr(steps, "RETRY_SECONDS", ())
     now = datetime.now(UTC)
     names = [at_work.new_district(window=all_day_around(now)) for _ in range(2)]
@@ -181,17 +181,12 @@ def test_only_what_failed_for_a_reason_that_may_pass_is_asked_for_again(
 
 def tick(at_work: Installation, at: datetime) -> list[dg.RunRequest]:
     schedule = window_schedule(ONEROSTER, source_job(ONEROSTER), at_work.pipeline)
-    with dg.build_schedule_context(
-        instance=at_work.instance, scheduled_execution_time=at
-    ) as context:
-        found = schedule(context)
-    return [] if isinstance(found, dg.SkipReason) else list(found)  # type: ignore[arg-type]
+    return asked_by(schedule, at_work.instance, at)
 
 
 def test_missed_days_are_told_in_one_run_and_a_batch_at_work_is_waited_for(
-    at_work_on_disk: Installation,
+    at_work: Installation,
 ) -> None:
-    at_work = at_work_on_disk
     names = [at_work.new_district() for _ in range(3)]
     config = requests(ONEROSTER, [Wanted(one, DAY, "test") for one in names[:2]])[0]
     begun = at_work.instance.create_run_for_job(

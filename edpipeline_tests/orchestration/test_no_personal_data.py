@@ -19,6 +19,7 @@ from edpipeline_tests.orchestration.installation import (
     installation,
     roster,
 )
+from edpipeline_tests.orchestration.ticking import asked_by
 
 CANARIES = ("Canaryella", "Featherstone", "canary-0417", "canary@birds.example", "Warbler")
 ROWS = {
@@ -73,8 +74,7 @@ def test_an_evening_leaves_no_personal_data_and_no_secret_in_dagster(
     schedule = window_schedule(ONEROSTER, source_job(ONEROSTER), on_disk.pipeline)
     with dg.build_sensor_context(on_disk.instance) as looking:
         sensor(looking)
-    with dg.build_schedule_context(on_disk.instance, scheduled_execution_time=now) as ticking:
-        schedule(ticking)
+    asked_by(schedule, on_disk.instance, now)
 
     found = kept(tmp_path / "dagster") | {"printed": "".join(capfd.readouterr()).encode()}
     assert any(b"reference_missing" in data for data in found.values())

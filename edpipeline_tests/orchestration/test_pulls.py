@@ -1,24 +1,32 @@
 """Pulls in Dagster: asked for once in a day's window, again while they fail, told when missed."""
 
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import pytest
 
 from edpipeline import sources, uploading
-from edpipeline.definitions import build
 from edpipeline.model import Source
 from edpipeline.orchestration.partitions import DISTRICTS
 from edpipeline.orchestration.runs import source_job
 from edpipeline.orchestration.schedules import window_schedule
 from edpipeline.sandbox.vendors import Vendors
-from edpipeline_tests.orchestration.installation import checks, failure, materializations
+from edpipeline_tests.held import close_all
+from edpipeline_tests.orchestration.installation import (
+    checks,
+    definitions,
+    failure,
+    materializations,
+)
+from edpipeline_tests.orchestration.ticking import asked_by, instance, nothing_ran_before, on_disk
 from edpipeline_tests.pulls.canaries import assert_none, texts
 from edpipeline_tests.pulls.installation import DISTRICT, Installation, installed, served
 from edpipeline_tests.results.uploads import SAMPLES
+
+__all__ = ["instance", "nothing_ran_before", "on_disk"]  # fixtures
 
 ALWAYS = {"window": {"opens": "00:00", "closes": "00:00", "time_zone": "UTC"}}
 SCANTRON = sources.source("scantron")
@@ -30,17 +38,18 @@ def vendors() -> Iterator[Vendors]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all, so that their settings, and with them what Dagster loads, are the same."""
+    return tmp_path_factory.mktemp("pulled")
+
+
 @pytest.fixture
-def installation(vendors: Vendors, tmp_path: Path) -> Iterator[Installation]:
-    with installed(tmp_path, vendors, datetime.now(UTC)) as made:
+def installation(vendors: Vendors, folder: Path) -> Iterator[Installation]:
+    close_all()
+    shutil.rmtree(folder)
+    with installed(folder, vendors, datetime.now(UTC)) as made:
         yield made.configure(scantron=ALWAYS, star=ALWAYS)
-
-
-@pytest.fixture
-def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    with dg.instance_for_test(temp_dir=str(tmp_path)) as made:
-        made.add_dynamic_partitions(str(DISTRICTS.name), [DISTRICT])
-        yield made
 
 
 def tick(
@@ -50,16 +59,14 @@ def tick(
     source: Source = SCANTRON,
 ) -> list[dg.RunRequest]:
     schedule = window_schedule(source, source_job(source), lambda: installation.pipeline)
-    at = at or datetime.now(UTC)
-    with dg.build_schedule_context(instance=instance, scheduled_execution_time=at) as context:
-        found: Any = schedule(context)
-    return [] if isinstance(found, dg.SkipReason) else found
+    return asked_by(schedule, instance, at or datetime.now(UTC))
 
 
 def run(
     installation: Installation, instance: dg.DagsterInstance, request: dg.RunRequest
 ) -> dg.ExecuteInProcessResult:
-    job = build(installation.pipeline.settings).resolve_job_def("scantron_sync")
+    instance.add_dynamic_partitions(str(DISTRICTS.name), [DISTRICT])
+    job = definitions(installation.pipeline.settings).resolve_job_def("scantron_sync")
     return job.execute_in_process(
         instance=instance,
         partition_key=request.partition_key,
@@ -142,23 +149,18 @@ def test_a_day_without_a_pull_is_missed_when_its_window_has_closed(
 
 
 def test_runs_leave_no_secret_in_dagsters_storage(
-    installation: Installation,
-    instance: dg.DagsterInstance,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    installation: Installation, on_disk: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    [request] = tick(installation, instance)
+    [request] = tick(installation, on_disk)
     added = {"note": "CANARY-note", "deep": {"in": "CANARY-deep"}}
     installation.vendors.inject(match={"path": "results$"}, times=None, add_field=added)
-    assert run(installation, instance, request).success
+    assert run(installation, on_disk, request).success
     installation.vendors.heal()
     installation.vendors.inject(match={"path": "results$"}, html=True, times=None)
-    assert not run(installation, instance, request).success
+    assert not run(installation, on_disk, request).success
     monkeypatch.setenv("SCANTRON_PASSWORD", "CANARY-wrong")
-    assert not run(installation, instance, request).success
-    folder = Path(instance.root_directory)
-    assert folder.is_relative_to(tmp_path)
-    kept = dict(texts(folder))
+    assert not run(installation, on_disk, request).success
+    kept = dict(texts(Path(on_disk.root_directory)))
     assert any(b"scantron_sync" in content for content in kept.values())
     assert_none(list(kept.items()))
 

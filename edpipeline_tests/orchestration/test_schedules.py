@@ -1,7 +1,6 @@
 """Windows of districts: what is tried again inside, what is told when one has closed."""
 
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
 import dagster as dg
 import pytest
@@ -19,23 +18,15 @@ from edpipeline_tests.orchestration.installation import (
     key,
     roster,
 )
+from edpipeline_tests.orchestration.ticking import asked_by
 
 CLOSES = evening(DAY, 90)
 QUARTER = timedelta(minutes=15)
 
 
-@pytest.fixture
-def at_work(at_work_on_disk: Installation) -> Installation:
-    return at_work_on_disk
-
-
 def tick(at_work: Installation, at: datetime) -> list[dg.RunRequest]:
     schedule = window_schedule(ONEROSTER, source_job(ONEROSTER), at_work.pipeline)
-    with dg.build_schedule_context(
-        instance=at_work.instance, scheduled_execution_time=at.astimezone(UTC)
-    ) as context:
-        found: Any = schedule(context)
-    return [] if isinstance(found, dg.SkipReason) else found
+    return asked_by(schedule, at_work.instance, at.astimezone(UTC))
 
 
 def keys(requests: list[dg.RunRequest]) -> list[str]:

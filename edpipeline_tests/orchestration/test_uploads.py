@@ -42,6 +42,7 @@ from edpipeline_tests.orchestration.installation import (
     materializations,
     roster,
 )
+from edpipeline_tests.orchestration.ticking import asked_by
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 MAP = source("nwea_map")
@@ -143,16 +144,9 @@ class District:
             district=self.id,
         )
 
-    def unloaded(
-        self, hours: float = 1, instance: dg.DagsterInstance | None = None
-    ) -> list[dg.RunRequest]:
+    def unloaded(self, hours: float = 1) -> list[dg.RunRequest]:
         schedule = unloaded_schedule(MAP, source_job(MAP), self.pipeline)
-        at = datetime.now(UTC) + hours * HOUR
-        with dg.build_schedule_context(
-            instance=instance or self.at_work.instance, scheduled_execution_time=at
-        ) as context:
-            found: Any = schedule(context)
-        return [] if isinstance(found, dg.SkipReason) else found
+        return asked_by(schedule, self.at_work.instance, datetime.now(UTC) + hours * HOUR)
 
     def ready(self) -> dg.AssetCheckEvaluation:
         """The check of every hour, of this source."""
@@ -421,7 +415,7 @@ def test_what_was_asked_for_before_midnight_is_asked_for_anew(
 
 
 def test_a_run_that_died_after_landing_is_made_good(
-    district: District, instance_on_disk: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+    district: District, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def dies(*_: object) -> None:
         raise MemoryError
@@ -433,7 +427,7 @@ def test_a_run_that_died_after_landing_is_made_good(
     assert (district.left(), district.reports(), district.state()) == ([], [], [])
     assert district.tick().run_requests == []
     assert district.unloaded(hours=0) == []
-    [request] = district.unloaded(instance=instance_on_disk)
+    [request] = district.unloaded()
     assert district.run(request).success
     assert [report.status for report in district.reports()] == ["loaded"]
     assert district.unloaded() == []
