@@ -25,6 +25,7 @@ from edpipeline.pipeline import Pipeline
 from edpipeline.sandbox.sftp_server import SftpServer, sftp_server
 from edpipeline.settings import Settings
 from edpipeline.sources import source
+from edpipeline_tests.prepared import prepare_from_copy
 
 ONEROSTER = source("oneroster")
 DAY = date(2025, 9, 9)
@@ -205,4 +206,6 @@ def installation(folder: Path) -> Iterator[Installation]:
         # In memory: on a disk, recording a run takes longer than running it.
         dg.DagsterInstance.ephemeral(tempdir=str(folder)) as instance,
     ):
-        yield Installation(settings, server, instance)
+        made = Installation(settings, server, instance)
+        prepare_from_copy(made.pipeline().warehouse, with_marts=True)
+        yield made
