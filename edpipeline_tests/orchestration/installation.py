@@ -122,6 +122,17 @@ class Installation:
             raise_on_error=False,
         )
 
+    def load(self, district_id: str, day: date, files: Mapping[str, str]) -> SyncReport:
+        """Files land and are loaded; Dagster knows nothing of it."""
+        self.land(district_id, day, files)
+        return self.pipeline().sync(district_id, day).load_day(day)
+
+    def land(self, district_id: str, day: date, files: Mapping[str, str]) -> None:
+        """Files come in the evening of a day and are written down, but not loaded."""
+        self.put(district_id, files, evening(day))
+        paths = {name: self.server.folder(district_id) / name for name in files}
+        self.pipeline().receive(district_id, paths, day, evening(day))
+
     def deliver(
         self, district_id: str, day: date, files: Mapping[str, str]
     ) -> dg.ExecuteInProcessResult:

@@ -42,7 +42,9 @@ def number(event: dg.AssetMaterialization, name: str) -> object:
     return event.metadata[name].value
 
 
-def test_only_the_tables_of_the_delivery_are_materialized(at_work: Installation) -> None:
+def test_only_the_tables_of_the_delivery_are_materialized_with_what_became_of_it(
+    at_work: Installation,
+) -> None:
     district = at_work.new_district()
     result = at_work.deliver(district, DAY, roster(students=20))
     assert result.success, failure(result)
@@ -58,16 +60,17 @@ def test_only_the_tables_of_the_delivery_are_materialized(at_work: Installation)
     failed = [name for name, check in checks(result).items() if not check.passed]
     assert failed == ["landing/oneroster/delivery_on_time"]
     assert {check.partition for check in checks(result).values()} == {key(district)}
+    assert_the_report_of_all_files_stands_beside_what_landed(result, key(district))
 
 
-def test_the_report_of_all_files_stands_beside_what_landed(at_work: Installation) -> None:
-    district = at_work.new_district()
-    result = at_work.deliver(district, DAY, roster())
+def assert_the_report_of_all_files_stands_beside_what_landed(
+    result: dg.ExecuteInProcessResult, partition: str
+) -> None:
     kind = dg.DagsterEventType.ASSET_OBSERVATION
     [seen] = [e.asset_observation_data for e in result.all_events if e.event_type is kind]
     observation = seen.asset_observation
     assert observation.asset_key.to_user_string() == "landing/oneroster"
-    assert observation.partition == key(district)
+    assert observation.partition == partition
     told = str(observation.metadata["report"].value)
     assert [f"| {name} |" in told for name in roster()] == [True] * 3
     users = materializations(result)["roster/users"]
@@ -76,15 +79,17 @@ def test_the_report_of_all_files_stands_beside_what_landed(at_work: Installation
 
 def test_the_next_delivery_counts_what_changed(at_work: Installation) -> None:
     district = at_work.new_district()
-    at_work.deliver(district, DAY, roster(students=20))
+    at_work.load(district, DAY, roster(students=20))
     result = at_work.deliver(district, NEXT_DAY, roster(students=22, leave_out=1))
     users = materializations(result)["roster/users"]
     counts = {name: number(users, name) for name in ("added", "removed", "unchanged", "changed")}
     assert counts == {"added": 2, "removed": 1, "unchanged": 20, "changed": 0}
-    assert at_work.materialized("roster/users", district) == [str(DAY), str(NEXT_DAY)]
+    assert at_work.materialized("roster/users", district) == [str(NEXT_DAY)]
 
 
-def test_a_first_sync_waits_and_says_what_to_run(at_work: Installation) -> None:
+def test_a_first_sync_waits_says_what_to_run_and_is_loaded_from_landing_once_approved(
+    at_work: Installation,
+) -> None:
     district = at_work.new_district(first_sync_needs_approval=True)
     result = at_work.deliver(district, DAY, roster())
     assert result.success
@@ -94,13 +99,7 @@ def test_a_first_sync_waits_and_says_what_to_run(at_work: Installation) -> None:
     assert not waits.passed
     assert waits.severity is dg.AssetCheckSeverity.WARN
     assert f"`edpipeline approve {drop_id} --by NAME`" in str(waits.description)
-
-
-def test_once_approved_the_same_day_is_loaded_from_landing(at_work: Installation) -> None:
-    district = at_work.new_district(first_sync_needs_approval=True)
-    waiting = at_work.deliver(district, DAY, roster())
-    drop_id = str(number(materializations(waiting)["landing/oneroster"], "drop_id"))
-    decision = Approval(drop_id, district, "oneroster", "first_sync", "me", evening(DAY))
+    decision = Approval(str(drop_id), district, "oneroster", "first_sync", "me", evening(DAY))
     landing.approve(at_work.pipeline().store, decision)
     result = at_work.run(district, DAY, Asked())
     assert result.success, failure(result)
@@ -112,7 +111,7 @@ def test_once_approved_the_same_day_is_loaded_from_landing(at_work: Installation
 
 def test_a_refused_delivery_fails_the_run_with_the_reports_message(at_work: Installation) -> None:
     district = at_work.new_district()
-    at_work.deliver(district, DAY, roster())
+    at_work.load(district, DAY, roster())
     broken = {name: text.replace("sourcedId", "nothing", 1) for name, text in roster().items()}
     result = at_work.deliver(district, NEXT_DAY, {n: t.split(",", 1)[1] for n, t in broken.items()})
     assert not result.success
@@ -132,13 +131,13 @@ def test_a_refused_delivery_fails_the_run_with_the_reports_message(at_work: Inst
 
 def test_one_file_that_cannot_be_used_does_not_stop_the_others(at_work: Installation) -> None:
     district = at_work.new_district()
-    at_work.deliver(district, DAY, roster())
+    at_work.load(district, DAY, roster())
     delivered = roster(students=21) | {"classes.csv": ""}
     result = at_work.deliver(district, NEXT_DAY, delivered)
     assert not result.success
     assert "classes.csv" in failure(result)
-    assert at_work.materialized("roster/users", district) == [str(DAY), str(NEXT_DAY)]
-    assert at_work.materialized("roster/classes", district) == [str(DAY)]
+    assert at_work.materialized("roster/users", district) == [str(NEXT_DAY)]
+    assert at_work.materialized("roster/classes", district) == []
     assert not checks(result)["roster/classes/layout"].passed
     assert checks(result)["roster/users/layout"].passed
     assert checks(result)["roster/classes/rows_reconcile"].passed
@@ -161,7 +160,7 @@ def test_a_file_that_is_in_order_passes_though_its_delivery_is_refused(
 
 def test_held_removals_are_a_warning_and_the_rest_is_loaded(at_work: Installation) -> None:
     district = at_work.new_district()
-    at_work.deliver(district, DAY, roster(students=40))
+    at_work.load(district, DAY, roster(students=40))
     result = at_work.deliver(district, NEXT_DAY, roster(students=41, leave_out=20))
     assert result.success, failure(result)
     users = materializations(result)["roster/users"]
@@ -188,10 +187,7 @@ def test_in_a_run_over_several_districts_one_that_fails_stops_no_other(
 ) -> None:
     districts = [at_work.new_district() for _ in range(3)]
     for district in (districts[0], districts[2]):
-        arrived = roster(students=int(district[-2:]))
-        paths = {n: at_work.server.folder(district) / n for n in arrived}
-        at_work.put(district, arrived, evening(DAY))
-        at_work.pipeline().receive(district, paths, DAY, evening(DAY))
+        at_work.land(district, DAY, roster(students=int(district[-2:])))
     first, *_, last = districts
     result = at_work.job("oneroster_sync").execute_in_process(
         instance=at_work.instance,
@@ -229,9 +225,7 @@ def test_what_an_earlier_attempt_loaded_is_not_loaded_again(
 ) -> None:
     first, second = at_work.new_district(), at_work.new_district()
     for district in (first, second):
-        paths = {n: at_work.server.folder(district) / n for n in roster()}
-        at_work.put(district, roster(), evening(DAY))
-        at_work.pipeline().receive(district, paths, DAY, evening(DAY))
+        at_work.land(district, DAY, roster())
     load_day, lost = Sync.load_day, [ConnectionLost("gone for a moment")]
 
     def lose_the_second_once(sync: Sync, day: object) -> object:
@@ -281,7 +275,7 @@ def test_a_newer_refused_delivery_fails_although_an_older_one_stays_loaded(
     at_work: Installation,
 ) -> None:
     district = at_work.new_district()
-    at_work.deliver(district, DAY, roster())
+    at_work.load(district, DAY, roster())
     result = at_work.deliver(district, DAY, dict.fromkeys(roster(), ""))
     assert "Refused: nothing was changed." in failure(result)
     users = materializations(result)["roster/users"]
@@ -316,7 +310,7 @@ def test_by_hand_todays_files_are_looked_at_twice_and_the_marts_follow(
 
 def test_a_closed_window_without_a_delivery_is_recorded_and_told(at_work: Installation) -> None:
     district = at_work.new_district()
-    at_work.deliver(district, DAY, roster())
+    at_work.load(district, DAY, roster())
     at_work.put(district, roster(students=3), evening(NEXT_DAY, minutes=170))
     result = at_work.run(district, NEXT_DAY, Asked(window_closed=True))
     assert not result.success
@@ -327,7 +321,7 @@ def test_a_closed_window_without_a_delivery_is_recorded_and_told(at_work: Instal
     assert at_work.reports(district)[0].status == "missed"
     missed = checks(result)["landing/oneroster/delivery_on_time"]
     assert (missed.passed, missed.severity) == (False, dg.AssetCheckSeverity.ERROR)
-    assert at_work.materialized("landing/oneroster", district) == [str(DAY)]
+    assert at_work.materialized("landing/oneroster", district) == []
 
 
 def test_a_late_delivery_is_a_warning(at_work: Installation) -> None:

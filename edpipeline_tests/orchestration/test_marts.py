@@ -153,7 +153,7 @@ def test_several_districts_are_refilled_in_one_run_each_with_its_own_rows(
 ) -> None:
     districts = [at_work.new_district() for _ in range(2)]
     for students, district in enumerate(districts, 5):
-        assert at_work.deliver(district, DAY, roster(students=students)).success
+        assert at_work.load(district, DAY, roster(students=students)).applied
     result = at_work.job("marts_refill").execute_in_process(
         instance=at_work.instance,
         partition_key=districts[0],
@@ -182,7 +182,7 @@ def test_a_district_whose_marts_fail_stops_no_other(
     monkeypatch.setattr(steps, "RETRY_SECONDS", ())
     odd, good = "not/a/folder", at_work.new_district()
     at_work.instance.add_dynamic_partitions("districts", [odd])
-    assert at_work.deliver(good, DAY, roster()).success
+    assert at_work.load(good, DAY, roster()).applied
     result = at_work.job("marts_refill").execute_in_process(
         instance=at_work.instance,
         tags={

@@ -58,13 +58,13 @@ def test_a_day_that_was_loaded_or_waits_for_approval_is_not_missed(
     at_work: Installation, waits: bool
 ) -> None:
     district = at_work.new_district(first_sync_needs_approval=waits)
-    assert at_work.deliver(district, DAY, roster()).success
+    assert at_work.load(district, DAY, roster()).applied is not waits
     assert tick(at_work, CLOSES) == []
 
 
 def test_a_refused_delivery_was_told_already(at_work: Installation) -> None:
     district = at_work.new_district()
-    at_work.deliver(district, DAY, dict.fromkeys(roster(), ""))
+    assert at_work.load(district, DAY, dict.fromkeys(roster(), "")).status == "refused"
     assert tick(at_work, CLOSES) == []
 
 
@@ -82,7 +82,7 @@ def test_after_an_evening_without_dagster_the_missed_day_is_still_told(
     at_work: Installation,
 ) -> None:
     district = at_work.new_district()
-    at_work.deliver(district, DAY - timedelta(days=1), roster())
+    at_work.load(district, DAY - timedelta(days=1), roster())
     assert keys(tick(at_work, CLOSES + timedelta(hours=5))) == [key(district)]
 
 
@@ -106,9 +106,7 @@ def test_a_run_in_progress_is_waited_for(at_work: Installation) -> None:
 
 def test_what_landed_and_could_not_be_loaded_is_told_as_that(at_work: Installation) -> None:
     district = at_work.new_district()
-    paths = {name: at_work.server.folder(district) / name for name in roster()}
-    at_work.put(district, roster(), evening(DAY))
-    at_work.pipeline().receive(district, paths, DAY, evening(DAY))
+    at_work.land(district, DAY, roster())
     [request] = tick(at_work, CLOSES)
     assert "landed 2025-09-09 19:30 EDT and could not be loaded" in failure(run(at_work, request))
 
@@ -174,7 +172,7 @@ def test_a_damaged_landing_of_one_district_does_not_silence_the_others(
     at_work: Installation,
 ) -> None:
     bad, good = at_work.new_district(), at_work.new_district()
-    at_work.deliver(good, DAY - timedelta(days=1), roster())
+    at_work.load(good, DAY - timedelta(days=1), roster())
     at_work.damage_landing(bad, DAY)
     assert keys(tick(at_work, CLOSES + timedelta(hours=5))) == [key(good)]
     at_work.list_districts(bad)
