@@ -25,6 +25,7 @@ from edpipeline.pipeline import Pipeline
 from edpipeline.sandbox.sftp_server import SftpServer, sftp_server
 from edpipeline.settings import Settings
 from edpipeline.sources import source
+from edpipeline.warehouse.engine import open_warehouse
 from edpipeline_tests.prepared import prepare_from_copy
 
 ONEROSTER = source("oneroster")
@@ -217,6 +218,6 @@ def installation(folder: Path) -> Iterator[Installation]:
         # In memory: on a disk, recording a run takes longer than running it.
         dg.DagsterInstance.ephemeral(tempdir=str(folder)) as instance,
     ):
-        made = Installation(settings, server, instance)
-        prepare_from_copy(made.pipeline().warehouse, with_marts=True)
-        yield made
+        warehouse = open_warehouse(settings.warehouse.get_secret_value())
+        prepare_from_copy(warehouse, with_marts=True)
+        yield Installation(settings, server, instance)

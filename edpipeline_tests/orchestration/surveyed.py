@@ -124,7 +124,8 @@ def with_roster(folder: Path, vendors: Vendors) -> Path:
     home = folder / "home"
     home.mkdir(parents=True)
     with _at(home) as pipeline:
-        prepare_from_copy(open_warehouse(pipeline.settings.warehouse.get_secret_value()))
+        warehouse = open_warehouse(pipeline.settings.warehouse.get_secret_value())
+        prepare_from_copy(warehouse, with_marts=True)
         made = Surveyed(pipeline, vendors).use()
         year = vendors.world.school_year
         written = write_roster(folder / "roster", SIZE, school_year=year)
