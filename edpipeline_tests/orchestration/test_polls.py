@@ -34,6 +34,7 @@ from edpipeline_tests.pulls.installation import DISTRICT, served
 __all__ = ["instance", "nothing_ran_before", "on_disk"]  # fixtures
 
 HOUR = timedelta(hours=1)
+IN_ONE_CHUNK = {"pace": {"per_second": 5000, "pairs_at_once": 100}}
 TABLES = {"external_tests/assignments", "external_tests/results", "external_tests/question_results"}
 
 
@@ -125,7 +126,7 @@ def assert_nothing_is_due(done: dg.ExecuteInProcessResult) -> None:
 def test_what_a_person_should_look_at_warns_with_counts(
     at_work: Polled, instance: dg.DagsterInstance
 ) -> None:
-    allowed = at_work.use(allow_side_effects=True)
+    allowed = at_work.use(allow_side_effects=True, **IN_ONE_CHUNK)
     [request] = tick(allowed, instance)
     done = run(allowed, instance, request.partition_key)
     assert done.success, failure(done)
@@ -184,6 +185,7 @@ def test_refused_credentials_are_not_tried_again_until_tomorrow_or_a_poll_by_com
     at_work: Polled, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     right = "CANARY-powerpath-client-secret"
+    at_work = at_work.use(**IN_ONE_CHUNK)
     monkeypatch.setenv("PP_SECRET", "CANARY-wrong")
     [request] = tick(at_work, instance)
     refused = run(at_work, instance, request.partition_key)
@@ -238,6 +240,7 @@ def test_an_attempt_after_a_failed_one_of_the_same_run_polls_on(
 def test_an_earlier_day_is_loaded_again_without_asking_anybody(
     at_work: Polled, instance: dg.DagsterInstance
 ) -> None:
+    at_work = at_work.use(**IN_ONE_CHUNK)
     at_work.poll(-24)
     before = at_work.rows("select * from external_tests.results order by all")
     asked = at_work.vendors.counts("powerpath")
@@ -294,7 +297,7 @@ def test_a_warehouse_that_stays_locked_is_busy_and_may_pass(
 def test_runs_leave_no_student_and_no_secret_in_dagster(
     at_work: Polled, on_disk: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    allowed = at_work.use(allow_side_effects=True, keep_feedback=True)
+    allowed = at_work.use(allow_side_effects=True, keep_feedback=True, **IN_ONE_CHUNK)
     [request] = tick(allowed, on_disk)
     added = {"note": "CANARY-note", "deep": {"in": "CANARY-deep"}}
     at_work.vendors.inject(match={"path": "Progress$"}, times=5, add_field=added)
