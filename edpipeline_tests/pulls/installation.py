@@ -1,5 +1,6 @@
 """An installation whose district pulls from the sandbox's vendors, real servers on loopback."""
 
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -86,6 +87,11 @@ class Installation:
         text = yaml.safe_dump({"districts": [self.entry(**changes)]})
         self.pipeline.settings.districts.write_text(text)
         return Installation(self.folder, Pipeline(self.pipeline.settings), self.vendors, self.start)
+
+    def reading_alone(self, **changes: Mapping[str, Any]) -> "Installation":
+        """The same installation with such settings, and a third of STAR's files to pull."""
+        api = {"http": QUICK, "listings": READING_ALONE}
+        return self.configure(**{**changes, "star": {"api": api, **changes.get("star", {})}})
 
     def pull(self, source: str, days: float = 0) -> SyncReport:
         """Pull and load, so many days after the start by the vendors' clock and ours."""
@@ -174,18 +180,29 @@ HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJLWAz9n5P0oligs5vGNRRdaD78vS4Co
 
 @contextmanager
 def installed(
-    folder: Path, vendors: Vendors, start: datetime = NOW, warehouse: str = ""
+    folder: Path,
+    vendors: Vendors,
+    start: datetime = NOW,
+    warehouse: str = "",
+    like: Path | None = None,
 ) -> Iterator[Installation]:
-    """An empty installation in a folder; the vendors forget what they were told before."""
+    """An empty installation in a folder; the vendors forget what they were told before.
+
+    `like` is the folder of another one that nobody uses any more: this one begins with what that
+    one had landed and loaded.
+    """
     variables = {"EDPIPELINE_HOME": str(folder / "home"), "UNUSED": "x", **SECRETS}
     variables["EDPIPELINE_SCRATCH"] = str(folder / "scratch")
     if warehouse:
         variables["EDPIPELINE_WAREHOUSE"] = warehouse
     with provided(variables):
         pipeline = Pipeline(load_settings())
-        (folder / "home").mkdir(parents=True)
+        if like is None:
+            (folder / "home").mkdir(parents=True)
+            prepare_from_copy(open_warehouse(pipeline.settings.warehouse.get_secret_value()))
+        else:
+            shutil.copytree(like / "home", folder / "home")
         (folder / "scratch").mkdir()
-        prepare_from_copy(open_warehouse(pipeline.settings.warehouse.get_secret_value()))
         vendors.reset()
         vendors.set_clock(start)
         yield Installation(folder, pipeline, vendors, start).configure()

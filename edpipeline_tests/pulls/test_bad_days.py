@@ -2,7 +2,9 @@
 history says what happened, and the next pull makes up for it.
 
 All tests share one district, which has pulled everything once. Each of them changes some scores
-at the vendor, lets a pull of the next day go wrong, and then another one go well.
+at the vendor and lets a pull of the next day go wrong. A pull asks for what its landing and its
+history do not have; so where both are as they were, and the next pull would ask since when it would
+have before, one pull that goes well makes up for all those days.
 """
 
 import socket
@@ -15,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from edpipeline import sources
+from edpipeline import pulling, sources
 from edpipeline.errors import (
     AccountLocked,
     BadCredentials,
@@ -24,9 +26,16 @@ from edpipeline.errors import (
     Permanent,
     Transient,
 )
+from edpipeline.landing import drop as landing
 from edpipeline.sandbox.vendors import Vendors, people, scantron_records
 from edpipeline.settings import provided
-from edpipeline_tests.pulls.installation import QUICK, READING_ALONE, Installation, installed
+from edpipeline_tests.pulls.installation import (
+    DISTRICT,
+    QUICK,
+    READING_ALONE,
+    Installation,
+    installed,
+)
 
 Fault = dict[str, Any]
 Change = Mapping[str, Any]
@@ -37,6 +46,7 @@ LISTINGS = {
     "scantron": {"results": SMALL_PAGES},
 }
 RESULTS = {"star": "/assessments$", "scantron": "/results$"}
+RESULT_FILE = {"star": "SR.jsonl", "scantron": "results.jsonl"}
 RECORDS = {"star": "records", "scantron": "results"}
 SIGN_IN = {"star": "/oauth/token$", "scantron": "/session$"}
 LISTING = {"star": "SR", "scantron": "scantron"}
@@ -53,6 +63,7 @@ BOTH = ("star", "scantron")
 STORM = {"times": None}
 QUIET = datetime(2027, 2, 21, 6, 30, tzinfo=UTC)
 """After it nobody is tested for two months: what changes is what a test changes."""
+LATER = QUIET + timedelta(days=80)
 days = {source: count(1) for source in BOTH}
 
 
@@ -80,7 +91,7 @@ class District:
         """The next day comes, and some scores have changed at the vendor."""
         self.day, self.source = next(days[source]), source
         self.vendors.set_clock(self.installation.start + timedelta(days=self.day, hours=-2))
-        ids = self.vendors.ids(LISTING[source])[:CHANGED]
+        ids = sorted(self.vendors.ids(LISTING[source]))[:CHANGED]
         self.changed = dict.fromkeys(ids, LOWEST[source] + self.day)
         changes = [{KEY[source]: it, SCORE[source]: to} for it, to in self.changed.items()]
         self.vendors.seed(records={LISTING[source]: changes})
@@ -139,21 +150,25 @@ class Before:
     landed: int
     files: int
     history: int
+    asks_since: datetime
+    """What the next pull would ask for."""
 
 
 def before(made: Installation, source: str) -> Before:
     files = [path for path in (made.folder / "home" / "landing").rglob("*") if path.is_file()]
     landed, history = len(made.landed(source)), len(made.history(source))
-    return Before(contents(made, source), landed, len(files), history)
+    since = pulling.ask_for(made.pipeline, DISTRICT, sources.source(source), LATER).since
+    return Before(contents(made, source), landed, len(files), history, since)
 
 
 def contents(made: Installation, source: str) -> dict[str, object]:
     """What tells whether any row of a table is another one."""
     tables = [table.full_name for table in sources.source(source).tables]
-    return {
-        table: made.rows(f"select count(*), bit_xor(hash(t)) from {table} t")
+    told = (
+        f"select '{table}', count(*), bit_xor(hash(t)) from {table} t"
         for table in [*tables, "ops.vendor_schools"]
-    }
+    )
+    return {table: found for table, *found in made.rows(" union all ".join(told))}
 
 
 def assert_told(district: District, made: Installation, was: Before, status: str, says: str) -> str:
@@ -176,6 +191,7 @@ def assert_untouched(made: Installation, source: str, was: Before) -> None:
     now = before(made, source)
     assert now.contents == was.contents
     assert (now.landed, now.files) == (was.landed, was.files)
+    assert now.asks_since == was.asks_since
     assert made.in_scratch() == []
 
 
@@ -184,13 +200,18 @@ def assert_made_up_for(district: District) -> None:
     made = district.using()
     report = made.pull(district.source, district.day + 0.05)
     assert (report.status, report.message) == ("loaded", "")
+    assert_changed(district, made)
+    assert made.history(district.source)[-1][0] == "loaded"
+
+
+def assert_changed(district: District, made: Installation) -> None:
+    """The scores are those that the vendor has now."""
     key, score = COLUMNS[district.source]
     names = ", ".join(f"'{each}'" for each in district.changed)
     found = made.rows(
         f"select {key}, {score} from assessments.current_{district.source} where {key} in ({names})"
     )
     assert {each: int(value) for each, value in found} == district.changed
-    assert made.history(district.source)[-1][0] == "loaded"
 
 
 @dataclass(frozen=True)
@@ -334,7 +355,8 @@ BAD_DAYS = [
 @pytest.mark.parametrize("bad", BAD_DAYS, ids=lambda bad: bad.name)
 def test_a_bad_day_leaves_the_last_good_rows_and_says_why(district: District, bad: BadDay) -> None:
     district.new_day(bad.source)
-    made, was = district.using(**bad.use), before(district.installation, bad.source)
+    made = district.using(**bad.use)
+    was = before(made, bad.source)
     at = bad.at or RESULTS[bad.source]
     asked_before = district.calls(at)
     if bad.fault:
@@ -346,28 +368,47 @@ def test_a_bad_day_leaves_the_last_good_rows_and_says_why(district: District, ba
     assert message == str(raised.value)
     assert_untouched(made, bad.source, was)
     assert bad.asked is None or district.calls(at) - asked_before == bad.asked
-    district.vendors.heal()
-    assert_made_up_for(district)
 
 
 @pytest.mark.parametrize("source", BOTH)
-@pytest.mark.parametrize(
-    "fault",
-    [
-        {"token_revoked": True, "skip": 1},
-        {"status": 429, "headers": {"Retry-After": "0"}, "times": 3},
-        {"status": 503, "times": 3},
-        {"half_body": True, "skip": 1},
-        {"drop_connection": True, "times": 2},
-    ],
-    ids=["token ends", "429", "503", "half a body", "hung up"],
-)
-def test_what_passes_is_waited_for_and_nobody_hears_of_it(
-    district: District, source: str, fault: Fault
-) -> None:
-    district.new_day(source)
-    district.vendors.inject(match={"path": RESULTS[source]}, **fault)
+def test_a_good_day_makes_up_for_all_the_bad_days_before(district: District, source: str) -> None:
+    for _ in range(2):
+        district.new_day(source)
+        made = district.using()
+        was = before(made, source)
+        district.vendors.inject(match={"path": RESULTS[source]}, html=True, skip=1)
+        with pytest.raises(Permanent):
+            made.pull(source, district.day)
+        assert_untouched(made, source, was)
+        district.vendors.heal()
+    assert_made_up_for(district)
+
+
+PASSING: list[Fault] = [
+    {"token_revoked": True, "skip": 1},
+    {"status": 429, "headers": {"Retry-After": "0"}, "times": 3},
+    {"status": 503, "times": 3},
+    {"half_body": True, "skip": 1},
+    {"drop_connection": True, "times": 2},
+]
+
+
+@pytest.mark.parametrize("source", BOTH)
+def test_what_passes_is_waited_for_and_nobody_hears_of_it(district: District, source: str) -> None:
     history = len(district.installation.history(source))
+    for fault in PASSING:
+        district.new_day(source)
+        district.vendors.inject(match={"path": RESULTS[source]}, **fault)
+        made = district.using()
+        of, at = sources.source(source), made.start + timedelta(days=district.day)
+        district.vendors.set_clock(at)
+        (landed,) = pulling.pull_and_land(made.pipeline, DISTRICT, of, at)
+        with landing.open_drop(made.pipeline.store, landed.drop) as paths:
+            records = paths[RESULT_FILE[source]].read_text()
+        assert all(each in records for each in district.changed), fault
+        assert district.vendors.state()["faults"] == []
+        assert len(made.history(source)) == history
+    district.new_day(source)
     assert_made_up_for(district)
     assert len(district.installation.history(source)) == history + 1
 
@@ -378,14 +419,14 @@ def test_a_vendor_that_is_gone_for_the_whole_window(district: District) -> None:
         gone = f"http://127.0.0.1:{reserved.getsockname()[1]}"
     for source in BOTH:
         district.new_day(source)
-        made, was = district.using(base_url=gone), before(district.installation, source)
+        made = district.using(base_url=gone)
+        was = before(made, source)
         for number in range(3):
             with pytest.raises(Transient):
                 made.pull(source, district.day + number / 100)
         # Tried three times, told once.
         assert_told(district, made, was, "failed", "no whole answer (ConnectionError)")
         assert_untouched(made, source, was)
-        assert_made_up_for(district)
 
 
 def wrong(source: str) -> dict[str, str]:
@@ -396,14 +437,14 @@ def wrong(source: str) -> dict[str, str]:
 @pytest.mark.parametrize("source", BOTH)
 def test_a_wrong_secret_is_tried_once(district: District, source: str) -> None:
     district.new_day(source)
-    made, was = district.using(), before(district.installation, source)
+    made = district.using()
+    was = before(made, source)
     tried = district.calls(SIGN_IN[source])
     with provided(wrong(source)), pytest.raises(BadCredentials):
         made.pull(source, district.day)
     assert district.calls(SIGN_IN[source]) == tried + 1
     assert_told(district, made, was, "failed", "is wrong")
     assert_untouched(made, source, was)
-    assert_made_up_for(district)
 
 
 def lock(district: District) -> None:
@@ -417,7 +458,8 @@ def lock(district: District) -> None:
 def test_a_locked_account_is_not_tried_again(district: District) -> None:
     district.new_day("scantron")
     lock(district)
-    made, was = district.using(), before(district.installation, "scantron")
+    made = district.using()
+    was = before(made, "scantron")
     logins = district.vendors.state()["scantron"]["logins"]
     with pytest.raises(AccountLocked):
         made.pull("scantron", district.day)
@@ -435,7 +477,8 @@ def test_an_account_that_is_locked_while_pages_are_read_is_not_tried_again(
     district.new_day("scantron")
     lock(district)
     district.vendors.unlock()
-    made, was = district.using(), before(district.installation, "scantron")
+    made = district.using()
+    was = before(made, "scantron")
     path = SIGN_IN["scantron"]
     tried = district.calls(path)
     district.vendors.inject(match={"path": RESULTS["scantron"]}, token_revoked=True, skip=1)
@@ -461,13 +504,12 @@ def test_what_an_administrator_switched_off_is_said(
 ) -> None:
     district.new_day(source)
     district.vendors.seed(world=world)
-    made, was = district.using(), before(district.installation, source)
+    made = district.using()
+    was = before(made, source)
     with pytest.raises(BadCredentials):
         made.pull(source, district.day)
     assert_told(district, made, was, "failed", says)
     assert_untouched(made, source, was)
-    district.vendors.seed(world={name: not value for name, value in world.items()})
-    assert_made_up_for(district)
 
 
 @dataclass(frozen=True)
@@ -550,7 +592,8 @@ RESHAPED = [
 @pytest.mark.parametrize("bad", RESHAPED, ids=lambda bad: bad.name)
 def test_records_of_another_shape_replace_no_good_row(district: District, bad: Reshaped) -> None:
     district.new_day(bad.source)
-    made, was = district.using(), before(district.installation, bad.source)
+    made = district.using()
+    was = before(made, bad.source)
     fault = {**bad.fault, **STORM}
     district.vendors.inject(match={"path": RESULTS[bad.source]}, **fault)
     report = made.pull(bad.source, district.day)
@@ -561,13 +604,16 @@ def test_records_of_another_shape_replace_no_good_row(district: District, bad: R
     assert_told(district, made, was, report.status, bad.says)
     assert made.in_scratch() == []
     table = f"assessments.{bad.source}"
-    if bad.status != "loaded":
-        assert contents(made, bad.source)[table] == was.contents[table]
+    now = before(made, bad.source)
+    if bad.status == "loaded":
+        assert_changed(district, made)
+        assert now.asks_since > was.asks_since
+    else:
+        assert now.contents[table] == was.contents[table]
+        assert now.asks_since == was.asks_since
     findings = made.rows(
         f"select code, message from ops.rejected_rows where drop_id = '{report.drop_id}'"
     )
     for _, message in findings:
         assert_harmless(district, message)
     assert not bad.code or bad.code in {code for code, _ in findings}
-    district.vendors.heal()
-    assert_made_up_for(district)

@@ -5,6 +5,7 @@ after good pulls and bad ones none of it is found anywhere that a pull leaves so
 import logging
 import zipfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -15,8 +16,10 @@ from edpipeline.errors import EdpipelineError
 from edpipeline.sandbox.vendors import Vendors
 from edpipeline.settings import provided
 from edpipeline_tests.pulls.canaries import CANARY, assert_none, texts
-from edpipeline_tests.pulls.installation import DISTRICT, NOW, Installation, installed
+from edpipeline_tests.pulls.installation import DISTRICT, Installation, installed
 
+EARLY = datetime(2026, 9, 12, 6, 30, tzinfo=UTC)
+"""When few tests have been taken."""
 BAD = [
     {"match": {"path": "results$|assessments$"}, "html": True},
     {"match": {"path": "results$|assessments$"}, "half_body": True, "times": None},
@@ -67,10 +70,10 @@ def after_a_week(made: Installation, log: pytest.LogCaptureFixture) -> list[str]
 
 def change_scores(made: Installation, day: int) -> None:
     """So that there is something to pull."""
-    tests, sessions = made.vendors.ids("SM")[:3], made.vendors.ids("scantron")[:3]
+    tests, sessions = made.vendors.ids("SR")[:3], made.vendors.ids("scantron")[:3]
     made.vendors.seed(
         records={
-            "SM": [{"AssessmentID": each, "ScaledScore": 600 + day} for each in tests],
+            "SR": [{"AssessmentID": each, "ScaledScore": 600 + day} for each in tests],
             "scantron": [{"testSessionId": each, "scaledScore": 2000 + day} for each in sessions],
         }
     )
@@ -98,7 +101,8 @@ def test_pulls_leave_no_secret_and_nothing_that_was_not_asked_for(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     url = request.getfixturevalue("postgres_database_url") if database == "postgresql" else ""
-    with installed(tmp_path, vendors, NOW, url) as made:
+    with installed(tmp_path, vendors, EARLY, url) as installation:
+        made = installation.reading_alone()
         said = after_a_week(made, caplog)
         statuses = {status for source in ("star", "scantron") for status, _ in made.history(source)}
         assert statuses >= {"loaded", "failed", "refused"}
