@@ -8,6 +8,12 @@ from edpipeline_tests.results.test_samples import assert_facts
 from edpipeline_tests.results.uploads import SAMPLES, expected
 
 FOLDER = SAMPLES / "powerpath"
+MARTS = (
+    "fct_assessment_result",
+    "fct_external_test_question",
+    "rpt_external_test_open",
+    "rpt_unmatched_result",
+)
 ADVICE = {
     ("S002", "lesson-placement-ela"): "may have enrolled",
     ("S003", "lesson-test-out-math-8"): "has not finished",
@@ -55,7 +61,7 @@ def polled(uploads):
     district = uploads("powerpath")
     district.roster()
     poll(district)
-    district.refill()
+    district.refill(*MARTS)
     return district
 
 
@@ -157,7 +163,7 @@ def _what_is_not_final_is_listed_with_what_to_do(district):
 def _the_next_poll_adds_attempts_and_ends_others(district):
     before = attempts(district, "is_current_attempt")
     poll(district, FOLDER / "next", day=1)
-    district.refill()
+    district.refill(*MARTS)
     found = attempts(district, "is_current_attempt, score_status, finalized, enrollment")
     assert set(found) - set(before) == {("S001", "lesson-unit-math-5", 2)}
     assert found["S001", "lesson-unit-math-5", 1] == (False, "scored", True, None)
@@ -253,7 +259,7 @@ def test_scores_that_may_be_shares_are_doubted_and_stay(uploads):
     land(district, {"results.jsonl": lines_of(others)}, 1)
     nothing = [record(20, score=0)]
     land(district, {"results.jsonl": lines_of(nothing)}, 2)
-    district.refill()
+    district.refill(*MARTS)
     found = attempts(district, "score, is_scale_doubtful")
     doubted = {key[0]: row[0] for key, row in found.items() if row[1]}
     assert doubted == {"S000": 0.75, "S001": 1, "S002": 0}

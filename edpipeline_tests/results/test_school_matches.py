@@ -1,19 +1,19 @@
 """Results whose school has to be matched: why one waits, and what it says."""
 
-from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from itertools import count
 
 import pytest
 
 from edpipeline.landing.schools import decide_schools, school_decisions
 from edpipeline.loading.schools import mirror_school_matches
 from edpipeline.sources import source
-from edpipeline.warehouse.claims import broken_claims, claims
 from edpipeline.warehouse.engine import Warehouse
-from edpipeline_tests.district import SQL
 from edpipeline_tests.results.uploads import Uploads, sample
+from edpipeline_tests.some_marts import broken_claims_of_some
 
-AT = datetime(2026, 9, 1, tzinfo=UTC)
+MARTS = ("fct_assessment_result", "rpt_school_match", "rpt_unmatched_result")
+_instants = (datetime(2026, 9, 1, tzinfo=UTC) + timedelta(minutes=n) for n in count())
 
 
 @pytest.fixture(scope="module")
@@ -23,26 +23,17 @@ def district(warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> 
     made.roster()
     report = made.upload(sample("scantron", "scantron_api.csv"), "results.csv")
     assert report.applied, report.message
-    made.refill()
+    made.refill(*MARTS)
     return made
 
 
-@pytest.fixture
-def tested(district: Uploads) -> Iterator[Uploads]:
-    """The district, of whose schools nobody has said anything yet."""
-    said = district.folder / f"landing-{district.district_id}" / "scantron"
-    acts = list(said.glob(f"{district.district_id}/schools/*.json"))
-    if acts:
-        for act in acts:
-            act.unlink()
-        show_decisions(district)
-    yield district
-    assert broken_claims(district.warehouse, claims(SQL), district.district_id) == {}
+def claims_hold(district: Uploads) -> None:
+    assert broken_claims_of_some(district.warehouse, district.district_id, *MARTS) == {}
 
 
 def decide(district: Uploads, **schools: str | None) -> None:
     place = (district.district_id, "scantron")
-    decide_schools(district.store, *place, schools, "Ada", AT)
+    decide_schools(district.store, *place, schools, "Ada", next(_instants))
     show_decisions(district)
 
 
@@ -50,7 +41,7 @@ def show_decisions(district: Uploads) -> None:
     place = (district.district_id, "scantron")
     with district.warehouse.transaction() as session:
         mirror_school_matches(session, *place, school_decisions(district.store, *place))
-    district.refill()
+    district.refill(*MARTS)
 
 
 def unmatched(district: Uploads) -> dict[str, set[str]]:
@@ -82,47 +73,26 @@ def remedies(district: Uploads, school: str) -> str:
     return " ".join(row["remedy"] for row in found)
 
 
-def test_the_school_is_asked_for_before_the_student(tested: Uploads) -> None:
-    whole = unmatched(tested)
+def test_results_wait_until_their_school_was_said(district: Uploads) -> None:
+    _the_school_is_asked_for_before_the_student(district)
+    _schools_are_told_with_how_many_wait(district)
+    _a_match_with_a_school_that_the_roster_does_not_have_waits_and_says_so(district)
+    claims_hold(district)
+    _the_student_is_asked_for_where_the_school_was_said(district)
+    _a_load_brings_back_decisions_that_the_warehouse_lost(district)
+    claims_hold(district)
+
+
+def _the_school_is_asked_for_before_the_student(district: Uploads) -> None:
+    whole = unmatched(district)
     assert set(whole) == {"L1", "L2", "L9"}
     assert set.union(*whole.values()) == {"school_not_matched"}
-    assert counting(tested) == set()
-
-    decide(tested, L1="0101", L2="0101", L9=None)
-    assert counting(tested) == {("L1", "0101"), ("L2", "0101")}
-    left = unmatched(tested)
-    assert left.pop("L9") == {"no_matching_school"}
-    assert set.union(set(), *left.values()) <= {"user_not_found", "missing_user_id", "bad_user_id"}
-    assert "match-schools --district" in remedies(tested, "L9")
+    assert counting(district) == set()
 
 
-def test_a_match_with_a_school_that_the_roster_does_not_have_waits_and_says_so(
-    tested: Uploads,
-) -> None:
-    decide(tested, L1="9999", L2="0101")
-    assert counting(tested) == {("L2", "0101")}
-    assert unmatched(tested)["L1"] == {"school_not_matched"}
-    assert "has left the roster" in remedies(tested, "L1")
-    assert "Nobody has said yet" in remedies(tested, "L9")
-
-
-def test_a_load_brings_back_decisions_that_the_warehouse_lost(tested: Uploads) -> None:
-    decide(tested, L1="0101")
-    with tested.warehouse.transaction() as session:
-        session.run(
-            "delete from ops.school_matches where district_id = $district",
-            district=tested.district_id,
-        )
-    tested.refill()
-    assert counting(tested) == set()
-    tested.sync().rebuild()
-    tested.refill()
-    assert counting(tested) == {("L1", "0101")}
-
-
-def test_schools_of_results_are_told_with_how_many_wait(tested: Uploads) -> None:
-    decide(tested, L2="0101")
-    found = tested.query(
+def _schools_are_told_with_how_many_wait(district: Uploads) -> None:
+    decide(district, L2="0101")
+    found = district.query(
         "select vendor_school_id, decision, last_seen_on, result_count, waiting_count"
         " from marts.rpt_school_match where district_id = $district order by 1"
     )
@@ -135,3 +105,35 @@ def test_schools_of_results_are_told_with_how_many_wait(tested: Uploads) -> None
     counts = [(row["result_count"], row["waiting_count"]) for row in found]
     assert all(count > 0 for count, _ in counts)
     assert [waiting for _, waiting in counts] == [counts[0][0], 0, counts[2][0]]
+
+
+def _a_match_with_a_school_that_the_roster_does_not_have_waits_and_says_so(
+    district: Uploads,
+) -> None:
+    decide(district, L1="9999")
+    assert counting(district) == {("L2", "0101")}
+    assert unmatched(district)["L1"] == {"school_not_matched"}
+    assert "has left the roster" in remedies(district, "L1")
+    assert "Nobody has said yet" in remedies(district, "L9")
+
+
+def _the_student_is_asked_for_where_the_school_was_said(district: Uploads) -> None:
+    decide(district, L1="0101", L9=None)
+    assert counting(district) == {("L1", "0101"), ("L2", "0101")}
+    left = unmatched(district)
+    assert left.pop("L9") == {"no_matching_school"}
+    assert set.union(set(), *left.values()) <= {"user_not_found", "missing_user_id", "bad_user_id"}
+    assert "match-schools --district" in remedies(district, "L9")
+
+
+def _a_load_brings_back_decisions_that_the_warehouse_lost(district: Uploads) -> None:
+    with district.warehouse.transaction() as session:
+        session.run(
+            "delete from ops.school_matches where district_id = $district",
+            district=district.district_id,
+        )
+    district.refill(*MARTS)
+    assert counting(district) == set()
+    district.sync().rebuild()
+    district.refill(*MARTS)
+    assert counting(district) == {("L1", "0101"), ("L2", "0101")}

@@ -2,11 +2,12 @@
 
 import pytest
 
-from edpipeline.warehouse.claims import broken_claims, claims
-from edpipeline_tests.district import SQL, District, enrollment, files, rows, student
+from edpipeline_tests.district import District, enrollment, files, rows, student
 from edpipeline_tests.results.test_powerpath import lines_of
 from edpipeline_tests.results.uploads import SAMPLES, Uploads
+from edpipeline_tests.some_marts import broken_claims_of_some
 
+MARTS = ("fct_score_report", "rpt_score_report_coverage", "rpt_score_report_open")
 FOLDER = SAMPLES / "score_reports"
 NUMBERS = {5: "", 6: "{SSID:90000001}", 10: "{SSID:9000000109}", 18: "{SSID:9000000101}"}
 """User ids of the students whose SSID is not 9000000100 and their number."""
@@ -49,7 +50,7 @@ def land(district: Uploads, found, day=0, match_on="state_user_id") -> None:
     district.land(found, day, match_on=match_on)
     report = district.load(day)
     assert report.status == "loaded", report.message
-    district.refill()
+    district.refill(*MARTS)
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def district(uploads) -> Uploads:
 
 
 def claims_hold(district: Uploads) -> None:
-    assert broken_claims(district.warehouse, claims(SQL), district.district_id) == {}
+    assert broken_claims_of_some(district.warehouse, district.district_id, *MARTS) == {}
 
 
 def reports(district: Uploads, columns: str) -> dict[tuple, tuple]:
@@ -165,7 +166,7 @@ def _a_school_without_a_report_has_a_row(district):
 
 def _the_next_night_adds_reports_and_ends_others(district):
     roster(district, 2, last=16, S005="{SSID:9000000105}")
-    district.refill()
+    district.refill(*MARTS)
     assert unknown(district)["S005"]["outcome"] == "ssid_changed"
     asked(district, FOLDER / "next", day=2)
     assert set(unknown(district)) == set(OPEN) - {"S004", "S005"}
@@ -195,7 +196,7 @@ def _the_next_night_adds_reports_and_ends_others(district):
 def test_a_district_that_never_asked_has_nothing_open(uploads):
     district = uploads("score_reports")
     roster(district, 0)
-    district.refill()
+    district.refill(*MARTS)
     assert (unknown(district), coverage(district)) == ({}, {})
 
 

@@ -23,8 +23,9 @@ from edpipeline.loading.sync import Sync
 from edpipeline.model import Edition, Source
 from edpipeline.reading.layout import placed
 from edpipeline.warehouse.engine import Warehouse
-from edpipeline.warehouse.marts import marts, refilled
+from edpipeline.warehouse.marts import refill_district
 from edpipeline_tests.district import FIRST_DAY, SQL, District, files, rows, student
+from edpipeline_tests.some_marts import refill_some
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 OPTIONS = LoadOptions(
@@ -114,15 +115,11 @@ class Uploads:
         assert report.applied, report.message
 
     def refill(self, *names: str) -> None:
-        """The marts are computed anew: all of them, or those of these names and what they read."""
-        found = marts(SQL)
-        wanted = {f"marts.{name}" for name in names or [mart.name for mart in found]}
-        for mart in reversed(found):
-            if mart.full_name in wanted:
-                wanted.update(mart.depends_on)
-        found = [mart for mart in found if mart.full_name in wanted]
-        with refilled(self.warehouse, SQL, found, self.district_id):
-            pass
+        """These marts, and those they read, are computed anew; without names, all of them."""
+        if names:
+            refill_some(self.warehouse, self.district_id, *names)
+        else:
+            refill_district(self.warehouse, SQL, self.district_id)
 
     def query(self, sql: str) -> list[dict[str, Any]]:
         """Rows of a query as dictionaries; `$district` filled in."""
