@@ -274,7 +274,7 @@ def test_a_zip_that_is_not_there_is_no_bad_delivery(folder: Path) -> None:
 WHOLE = packed(ROSTER)
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(st.lists(st.tuples(st.integers(0, len(WHOLE) - 1), st.integers(0, 255)), max_size=4))
 def test_whatever_bytes_are_damaged_the_content_is_right_or_refused(
     tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[int, int]]

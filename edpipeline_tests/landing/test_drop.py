@@ -6,7 +6,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edpipeline.errors import BadConfiguration, BadDelivery, NotFound, Permanent, Transient
@@ -403,7 +403,8 @@ def test_names_from_outside_become_safe_names_on_disk(name: str, stored: str) ->
     assert stored_name(1, checked_name(name)) == stored
 
 
-@given(st.text(max_size=300))
+@settings(max_examples=40)
+@given(st.text(max_size=150))
 def test_any_name_is_refused_or_stored_as_one_safe_step(name: str) -> None:
     try:
         checked_name(name)
@@ -512,6 +513,7 @@ plain_text = st.text(st.characters(min_codepoint=32, exclude_categories=["Cs"]),
 names_and_hashes = st.dictionaries(plain_text, st.text("0a", max_size=4), max_size=5)
 
 
+@settings(max_examples=30)
 @given(names_and_hashes, st.randoms(use_true_random=False))
 def test_a_drop_id_does_not_depend_on_the_order_of_its_files(
     files: dict[str, str], random: Random
@@ -522,6 +524,7 @@ def test_a_drop_id_does_not_depend_on_the_order_of_its_files(
     assert len(drop_id_of(shuffled)) == 12
 
 
+@settings(max_examples=50)
 @given(names_and_hashes, names_and_hashes)
 def test_different_names_or_contents_make_different_drops(
     one: dict[str, str], other: dict[str, str]

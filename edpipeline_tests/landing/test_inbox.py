@@ -125,52 +125,49 @@ def test_each_file_laid_by_hand_is_an_upload_of_its_own(laid: Laid) -> None:
     }
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["MAP Fall 2026 (final) & more.csv", "résultats + été.csv", "50%_100%20.csv", "a=b#c.csv"],
-)
-def test_a_name_may_hold_blanks_and_signs(laid: Laid, name: str) -> None:
-    laid.lay(f"{MAP}/{name}", b"by hand")
-    laid.hand_over(name, b"by the command")
+def test_a_name_may_hold_blanks_and_signs(laid: Laid) -> None:
+    names = (
+        "50%_100%20.csv",
+        "MAP Fall 2026 (final) & more.csv",
+        "a=b#c.csv",
+        "résultats + été.csv",
+    )
+    for number, name in enumerate(names):
+        laid.lay(f"{MAP}/{name}", b"by hand")
+        laid.hand_over(name, b"by the command", NOW + timedelta(seconds=number))
     found = laid.uploads()
     assert sorted(next(iter(contents(laid, one).items())) for one in found) == [
-        (name, b"by hand"),
-        (name, b"by the command"),
+        (name, content) for name in names for content in (b"by hand", b"by the command")
     ]
     for one in found:
         clear(laid.place, one)
     assert laid.paths() == []
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "loose.csv",
+def test_what_is_hidden_or_in_no_districts_and_sources_folder_is_left_alone(laid: Laid) -> None:
+    paths = [
         "lincoln/loose.csv",
-        f"{MAP}/.fall.csv.part",
         f"{MAP}/.DS_Store",
+        f"{MAP}/.fall.csv.part",
         f"{MAP}/2026/fall.csv",
         f"{MAP}/20261101T120000000000Z/deeper/fall.csv",
-    ],
-)
-def test_what_is_hidden_or_in_no_districts_and_sources_folder_is_left_alone(
-    laid: Laid, path: str
-) -> None:
-    laid.lay(path, b"x")
+        "loose.csv",
+    ]
+    for path in paths:
+        laid.lay(path, b"x")
     assert laid.uploads() == []
-    assert laid.paths() == [path]
+    assert laid.paths() == paths
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"choices": 1}', b"\xff"])
-def test_choices_that_the_command_did_not_write_disturb_no_other_upload(
-    laid: Laid, content: bytes
-) -> None:
-    laid.lay(f"{MAP}/{CHOICES}", content)
-    laid.lay(f"{MAP}/20261101T120000000000Z/fall.csv", b"x")
-    laid.lay(f"{MAP}/20261101T120000000000Z/{CHOICES}", content)
-    laid.hand_over("good.csv", b"good")
-    found = {Path(one.files[0].path).name: one.whole for one in laid.uploads()}
-    assert found == {CHOICES: True, "fall.csv": False, "good.csv": True}
+def test_choices_that_the_command_did_not_write_disturb_no_other_upload(laid: Laid) -> None:
+    wanted = {laid.hand_over("good.csv", b"good"): True}
+    for number, content in enumerate([b"", b"{", b"[]", b'{"choices": 1}', b"\xff"]):
+        place = f"district-{number}/nwea_map"
+        laid.lay(f"{place}/{CHOICES}", content)
+        laid.lay(f"{place}/20261101T120000000000Z/fall.csv", b"x")
+        laid.lay(f"{place}/20261101T120000000000Z/{CHOICES}", content)
+        wanted |= {f"{place}/{CHOICES}": True, f"{place}/20261101T120000000000Z/fall.csv": False}
+    assert {one.files[0].path: one.whole for one in laid.uploads()} == wanted
 
 
 # ---- handed over by the command

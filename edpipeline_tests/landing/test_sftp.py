@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import asyncssh
@@ -159,13 +160,19 @@ def test_a_comment_after_the_pinned_key_does_no_harm(account: SftpAccount) -> No
     assert list_folder(replace(account, host_key=account.host_key + " root@server")) == ()
 
 
+@cache
+def key_of(kind: str) -> asyncssh.SSHKey:
+    """A key of RSA takes a tenth of a second to find."""
+    return asyncssh.generate_private_key(kind)
+
+
 @pytest.mark.parametrize("kind", ["ssh-ed25519", "ecdsa-sha2-nistp256", "ssh-rsa"])
 @pytest.mark.parametrize("form", ["openssh", "pkcs8-pem"])
 @pytest.mark.parametrize("passphrase", [None, "phrase"])
 def test_a_private_key_opens_the_door(
     tmp_path: Path, kind: str, form: str, passphrase: str | None
 ) -> None:
-    key = asyncssh.generate_private_key(kind)
+    key = key_of(kind)
     login = Login(public_keys=(key.export_public_key().decode(),))
     with sftp_server(tmp_path, {"lincoln": login}) as server:
         account = SftpAccount(

@@ -2,7 +2,7 @@ from datetime import UTC, date, datetime, timedelta
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edpipeline.errors import BadConfiguration
@@ -256,6 +256,7 @@ listings = st.lists(
 )
 
 
+@settings(max_examples=50)
 @given(
     st.lists(st.tuples(st.floats(0.01, 3), listings), min_size=1, max_size=8),
     st.sampled_from([None, ROSTER]),
@@ -293,6 +294,7 @@ def test_what_is_ready_was_seen_unchanged_a_minute_ago_and_is_taken_once(
         seen = seen.after_taking(finding.files)
 
 
+@settings(max_examples=30)
 @given(listings, st.randoms(use_true_random=False))
 def test_the_order_of_a_listing_does_not_matter(listing: list[RemoteFile], random: Random) -> None:
     shuffled = list(listing)

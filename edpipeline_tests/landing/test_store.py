@@ -2,7 +2,6 @@
 
 import errno
 import hashlib
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -221,24 +220,36 @@ def _wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def _write_many(folder: Path, results: "multiprocessing.Queue[str]") -> None:
-    store = FolderStore(folder)
-    for number in range(100):
-        store.write_bytes(f"key-{number:03d}", b"the same bytes")
-    results.put("done")
+WRITE_MANY = """
+import sys
+from pathlib import Path
+from edpipeline.landing.store import FolderStore
+store = FolderStore(Path(sys.argv[1]))
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(100):
+    store.write_bytes(f"key-{number:03d}", b"the same bytes")
+"""
 
 
 def test_two_processes_writing_the_same_drop_do_not_disturb_each_other(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    results: multiprocessing.Queue[str] = context.Queue()
     writers = [
-        context.Process(target=_write_many, args=(tmp_path, results), daemon=True) for _ in range(2)
+        subprocess.Popen(
+            [sys.executable, "-c", WRITE_MANY, str(tmp_path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        for _ in range(2)
     ]
     for writer in writers:
-        writer.start()
+        assert writer.stdout is not None and writer.stdout.readline() == b"ready\n"
     for writer in writers:
-        writer.join(60)
-    assert [writer.exitcode for writer in writers] == [0, 0]
+        assert writer.stdin is not None
+        writer.stdin.write(b"go\n")
+        writer.stdin.flush()
+    for writer in writers:
+        writer.communicate(timeout=60)
+    assert [writer.returncode for writer in writers] == [0, 0]
     assert len(list(tmp_path.iterdir())) == 100
 
 
