@@ -20,20 +20,19 @@ from edpipeline_tests.pulls.installation import DISTRICT, Installation, installe
 
 EARLY = datetime(2026, 9, 12, 6, 30, tzinfo=UTC)
 """When few tests have been taken."""
+LISTED, SIGN_IN = {"path": "results$|assessments$"}, {"path": "session$|token$"}
 BAD = [
-    {"match": {"path": "results$|assessments$"}, "html": True},
-    {"match": {"path": "results$|assessments$"}, "half_body": True, "times": None},
-    {"match": {"path": "results$|assessments$"}, "repeat_page": 1, "times": None},
-    {"match": {"path": "session$|token$"}, "status": 401, "body": {"message": "CANARY-said"}},
-    {"match": {"path": "session$|token$"}, "status": 500, "body": "CANARY-text", "times": None},
+    {"match": LISTED, "html": True},
+    {"match": LISTED, "half_body": True},
+    {"match": LISTED, "repeat_page": 1},
+    {"match": SIGN_IN, "status": 401, "body": {"message": "CANARY-said"}},
+    {"match": SIGN_IN, "status": 500, "body": "CANARY-text"},
     {
-        "match": {"path": "results$|assessments$"},
-        "times": None,
+        "match": LISTED,
         "rename_field": {"testSessionId": "student_12345678", "AssessmentID": "student_12345678"},
     },
     {
-        "match": {"path": "results$|assessments$"},
-        "times": None,
+        "match": LISTED,
         "add_field": {"note": "CANARY-note", "student_12345678": 1, "deep": {"in": "CANARY-deep"}},
         "retype_field": {"lexile": "object", "Lexile": "object"},
     },
@@ -47,7 +46,7 @@ def after_a_week(made: Installation, log: pytest.LogCaptureFixture) -> list[str]
     for day, fault in enumerate([{}, *BAD]):
         change_scores(made, day)
         if fault:
-            made.vendors.inject(**fault)
+            made.vendors.inject(**fault, times=None)
         for source in ("star", "scantron"):
             try:
                 said.append(made.pulls(source, day)[-1].markdown())
