@@ -47,7 +47,6 @@ LISTINGS = {
 }
 RESULTS = {"star": "/assessments$", "scantron": "/results$"}
 RESULT_FILE = {"star": "SR.jsonl", "scantron": "results.jsonl"}
-RECORDS = {"star": "records", "scantron": "results"}
 SIGN_IN = {"star": "/oauth/token$", "scantron": "/session$"}
 LISTING = {"star": "SR", "scantron": "scantron"}
 KEY = {"star": "AssessmentID", "scantron": "testSessionId"}
@@ -64,6 +63,7 @@ STORM = {"times": None}
 QUIET = datetime(2027, 2, 21, 6, 30, tzinfo=UTC)
 """After it nobody is tested for two months: what changes is what a test changes."""
 LATER = QUIET + timedelta(days=80)
+"""After all days of these tests: what a pull would ask for then tells what it thinks it has."""
 days = {source: count(1) for source in BOTH}
 
 
