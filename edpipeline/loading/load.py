@@ -145,15 +145,18 @@ def _status(request: Request, outcome: Outcome, is_first: bool) -> str:
 
 def _has_history(session: Session, request: Request, files: Sequence[OpenedFile]) -> bool:
     # The tables of this delivery first: where there is history, they mostly have some.
-    tables = dict.fromkeys(
-        table.full_name for table in (*(file.table for file in files), *request.source.tables)
-    )
+    delivered = {file.table.full_name for file in files}
+    others = {table.full_name for table in request.source.tables} - delivered
     return any(
         session.rows(
-            f"select 1 from {name} where district_id = $district limit 1",
+            " union all ".join(
+                f"(select 1 from {name} where district_id = $district limit 1)"
+                for name in sorted(names)
+            ),
             district=request.district_id,
         )
-        for name in tables
+        for names in (delivered, others)
+        if names
     )
 
 

@@ -122,16 +122,14 @@ class References:
     def _can_check(self, load: TableLoad, column: Column) -> bool:
         """Without a single record to point to, references cannot be checked; that is said.
 
-        Where no row is new, there is nothing to check.
+        Where no new row has a value in the column, there is nothing to check.
         """
-        if not load.has_staged:
+        if column.name not in load.checked.filled:
             return False
         target = column.references.table if column.references else ""
         if self._has_target(target) or target == load.table.name:
             return True
-        if target not in self.without and load.value(
-            f"select count(*) from {{staged}} s where s.{column.name} is not null"
-        ):
+        if target not in self.without:
             text = (
                 f"{load.checked.name}: {column.header} was not checked, because there is no"
                 f" {self.source.table(target).file}"
@@ -160,7 +158,7 @@ class References:
         """Fill `orphans`: line, record_id, reference, total and missing items; how many."""
         if load.orphans:
             load.run("delete from {orphans}")
-        load.orphans = self._insert_orphans(load, column) if load.has_staged else 0
+        load.orphans = self._insert_orphans(load, column)
         return load.orphans
 
     def _insert_orphans(self, load: TableLoad, column: Column) -> int:

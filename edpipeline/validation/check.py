@@ -339,6 +339,9 @@ class _Pass:
         if not accepted.height:
             return
         self.checked.spooled += accepted.height
+        self.checked.filled.update(
+            column.name for column in accepted if column.null_count() < accepted.height
+        )
         keys = accepted[self.task.table.key]
         self.key_hashes.append(keys.hash(self.seed).to_numpy())
         accepted.write_parquet(

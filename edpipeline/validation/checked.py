@@ -97,6 +97,8 @@ class CheckedFile:
     """Rows accepted by this pass and spooled, before duplicates are taken out."""
     duplicates: int = 0
     """Further copies of spooled rows."""
+    filled: set[str] = field(default_factory=set)
+    """Columns that have a value in any of the spooled rows."""
     rejected: Counter[str] = field(default_factory=Counter)
     """Rejected rows by the first code of each."""
     warnings: Counter[str] = field(default_factory=Counter)
