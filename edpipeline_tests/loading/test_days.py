@@ -22,7 +22,7 @@ def delta(users):
 
 
 def test_two_deltas_of_one_day_both_count(district):
-    district.night(0, files(package(rows()), ONEROSTER_1_1))
+    district.begin(files(package(rows()), ONEROSTER_1_1))
     district.night(1, delta([student(91)]))
     district.night(1, delta([student(92)]))
     assert {"S091", "S092"} <= set(district.current("users"))
@@ -33,7 +33,7 @@ def test_two_deltas_of_one_day_both_count(district):
 
 def test_a_delta_in_the_evening_adds_to_the_package_of_the_morning(district):
     whole = package(rows())
-    district.night(0, files(whole, ONEROSTER_1_1))
+    district.begin(files(whole, ONEROSTER_1_1))
     district.night(1, files(whole | {"users": [*whole["users"], student(90)]}, ONEROSTER_1_1))
     district.night(1, delta([student(91)]))
     assert {"S090", "S091"} <= set(district.current("users"))
@@ -41,7 +41,7 @@ def test_a_delta_in_the_evening_adds_to_the_package_of_the_morning(district):
 
 def test_a_second_delivery_that_lacks_a_file_keeps_what_the_first_one_brought(district):
     roster = rows()
-    district.night(0, files(roster))
+    district.begin(files(roster))
     more = roster["enrollments"] + [enrollment("S001", "C2", "0102")]
     district.night(1, files(roster | {"enrollments": more}))
     report = district.night(1, files(roster | {"enrollments": []}))
@@ -51,7 +51,7 @@ def test_a_second_delivery_that_lacks_a_file_keeps_what_the_first_one_brought(di
 
 def test_a_whole_second_delivery_stands_alone(district):
     roster = rows()
-    district.night(0, files(roster))
+    district.begin(files(roster))
     district.night(1, files(roster | {"users": [*roster["users"], student(99)]}))
     district.night(1, files(roster))
     assert "S099" not in [row[0] for row in district.history("users")]

@@ -13,10 +13,12 @@ from edpipeline.loading.report import (
     COUNTED,
     LOADED,
     STATUS_WORDS,
+    SyncReport,
     escaped,
     findings_csv,
     load_reports,
 )
+from edpipeline.warehouse.engine import Warehouse
 from edpipeline_tests.district import (
     SCHOOLS,
     District,
@@ -27,8 +29,12 @@ from edpipeline_tests.district import (
 )
 
 
-def of_everything(district: District) -> dict[str, bytes]:
-    """A second night with something of every kind."""
+@pytest.fixture(scope="module")
+def of_everything(
+    warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[District, SyncReport]:
+    """A district after a second night with something of every kind, and what was reported."""
+    district = District(warehouse, tmp_path_factory.mktemp("everything"))
     roster = rows(12)
     district.night(0, files(roster))
     users = list(roster["users"])
@@ -37,7 +43,7 @@ def of_everything(district: District) -> dict[str, bytes]:
     users[5] = users[5] | {"familyName": "Comma, Jr"}
     users[6] = users[6] | {"familyName": " Blanks "}
     users = [*users[:-1], student(90), student(90)]
-    return files(roster | {"users": users})
+    return district, district.night(1, files(roster | {"users": users}))
 
 
 def listed(district: District, sync_id: str) -> list[dict[str, str]]:
@@ -45,8 +51,8 @@ def listed(district: District, sync_id: str) -> list[dict[str, str]]:
         return list(csv.DictReader(io.StringIO(findings_csv(session, sync_id))))
 
 
-def test_the_report_shows_every_count_of_every_file(district):
-    report = district.night(1, of_everything(district))
+def test_the_report_shows_every_count_of_every_file(of_everything):
+    _, report = of_everything
     found = counts(report, "users")
     shown = report.markdown()
     assert shown.startswith("**Completed with errors** - ")
@@ -75,8 +81,8 @@ def test_the_report_shows_every_count_of_every_file(district):
     assert found.rejected_by_code == {"bad_code": 1, "row_too_long": 1}
 
 
-def test_the_list_names_file_line_column_code_and_what_to_do(district):
-    report = district.night(1, of_everything(district))
+def test_the_list_names_file_line_column_code_and_what_to_do(of_everything):
+    district, report = of_everything
     found = listed(district, report.sync_id)
     assert list(found[0]) == ["file", "line", "column", "record", "severity", "code", "message"]
     of_users = [row for row in found if row["file"] == "users.csv"]
@@ -92,9 +98,9 @@ def test_the_list_names_file_line_column_code_and_what_to_do(district):
     assert "Allowed:" in of_users[0]["message"]
 
 
-def test_enrollments_of_a_user_who_was_changed_by_an_error_are_not_listed(district):
+def test_enrollments_of_a_user_who_was_changed_by_an_error_are_not_listed(of_everything):
     """One root, one line: the rejected users keep their versions, so nothing hangs on them."""
-    report = district.night(1, of_everything(district))
+    _, report = of_everything
     assert counts(report, "enrollments").rejected_by_code == {"reference_missing": 1}
 
 
