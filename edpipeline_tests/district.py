@@ -302,6 +302,13 @@ class District:
         )
         return sorted((f for f in found if code in (None, f[3])), key=repr)
 
+    def findings_of(self, report: SyncReport) -> list[tuple[Any, ...]]:
+        """Those that one load told, as `findings` has them."""
+        return self.select(
+            "select file_name, line, column_name, code, record_id from ops.rejected_rows"
+            f" where district_id = $district and sync_id = '{report.sync_id}'"
+        )
+
     def held(self) -> list[tuple[Any, ...]]:
         return sorted(
             self.select(
