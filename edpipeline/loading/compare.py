@@ -145,13 +145,15 @@ class TableLoad:
             self.checked.known.hashes.size
             or self.value("select 1 from {table} t where {open} limit 1")
         )
-        if self.has_rows:
+        may_lack_rows = self.has_rows and self.mode != "delta" and self._may_lack_rows()
+        if self.has_rows and (self.has_staged or may_lack_rows):
             self._stage_known()
             if self.has_staged:
                 self._find_met()
             self._settle_contradicted()
             self._settle_twice()
-            self._find_gone()
+            if may_lack_rows:
+                self._find_gone()
             if self.gone:
                 self.removals += self.value("select count(*) from {gone} where was_active")
             if self.met and self._has_status():
@@ -248,8 +250,6 @@ class TableLoad:
             self.checked.recognised -= rows.height
 
     def _find_gone(self) -> None:
-        if self.mode == "delta" or not self._may_lack_rows():
-            return
         active = "t.status <> 'tobedeleted'" if self._has_status() else "true"
         self.gone = self.run(
             f"""insert into {{gone}}
