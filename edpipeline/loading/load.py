@@ -64,6 +64,12 @@ class Outcome:
         """True where nothing of the delivery was used."""
         return self.status == "refused"
 
+    @property
+    def is_whole(self) -> bool:
+        """True where the delivery filled all its tables by itself."""
+        refused = self.refused or any(file.refused for file in self.files)
+        return self.opened.mode == "bulk" and not refused
+
 
 @dataclass(frozen=True)
 class Request:

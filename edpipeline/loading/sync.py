@@ -113,24 +113,16 @@ class Sync:
         only, the deliveries before it on that day are loaded first. Uploads all count.
         """
         start = 0 if self.source.holds_results else len(of_day) - 1
-        while start > 0 and not self._is_whole(session, of_day, start):
-            start -= 1
         sync_id = ""
+        while start > 0:
+            sync_id = self._load_one(session, of_day[start], of_day, replay_of, only_if_whole=True)
+            if sync_id:
+                start += 1
+                break
+            start -= 1
         for delivery in of_day[start:]:
             sync_id = self._load_one(session, delivery, of_day, replay_of)
         return sync_id
-
-    def _is_whole(self, session: Session, of_day: Sequence[Delivery], at: int) -> bool:
-        """Whether a delivery fills all its tables by itself; found by loading and undoing it."""
-        delivery = of_day[at]
-        with self._opened(session, delivery, of_day) as (request, paths, scratch):
-            outcome = load(session, request, paths, scratch, self.progress)
-        rewind(session, self.source, self.district_id, delivery.day)
-        return (
-            not outcome.refused
-            and outcome.opened.mode == "bulk"
-            and not any(file.refused for file in outcome.files)
-        )
 
     def _load_one(
         self,
@@ -138,10 +130,19 @@ class Sync:
         delivery: Delivery,
         of_day: Sequence[Delivery],
         replay_of: date | None,
+        *,
+        only_if_whole: bool = False,
     ) -> str:
+        """Load one delivery and write it down; its sync.
+
+        `only_if_whole` undoes one that does not fill all its tables by itself: then "".
+        """
         started = datetime.now(UTC)
         with self._opened(session, delivery, of_day) as (request, paths, scratch):
             outcome = load(session, request, paths, scratch, self.progress)
+            if only_if_whole and not outcome.is_whole:
+                rewind(session, self.source, self.district_id, delivery.day)
+                return ""
             self._show_schools(session, delivery.day, paths)
             entry = history.Entry(
                 request=request,

@@ -1,6 +1,10 @@
 """Several deliveries on one day, the same delivery on several days, and what was approved."""
 
+from dataclasses import replace
+from datetime import timedelta
+
 from edpipeline_tests.district import (
+    FIRST_DAY,
     ONEROSTER_1_1,
     District,
     counts,
@@ -53,8 +57,11 @@ def test_a_whole_second_delivery_stands_alone(district):
     roster = rows()
     district.begin(files(roster))
     district.night(1, files(roster | {"users": [*roster["users"], student(99)]}))
-    district.night(1, files(roster))
+    district.land(1, files(roster))
+    steps: list[str] = []
+    replace(district.sync(), progress=steps.append).load_day(FIRST_DAY + timedelta(1))
     assert "S099" not in [row[0] for row in district.history("users")]
+    assert steps.count("reading users.csv") == 1, "and is loaded once"
 
 
 def test_an_approval_of_removals_holds_for_what_had_come_by_then(guarded):
