@@ -529,11 +529,12 @@ LIMITED = """
 import resource, sys
 from pathlib import Path
 from edpipeline.errors import Transient
-from edpipeline_tests.district import NEVER_HELD, District, prepared
+from edpipeline.warehouse.engine import open_warehouse
+from edpipeline_tests.district import NEVER_HELD, District
 url, folder, district_id = sys.argv[1:]
-district = District(prepared(url), Path(folder), NEVER_HELD, district_id)
+district = District(open_warehouse(url), Path(folder), NEVER_HELD, district_id)
 before = district.state()
-resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
 try:
     district.load(1)
 except Transient as error:
@@ -549,7 +550,7 @@ def test_a_limit_on_the_size_of_files_is_like_a_full_disk(tmp_path):
     url = f"duckdb:///{tmp_path / 'warehouse.duckdb'}"
     district = District(prepared(url), tmp_path, NEVER_HELD)
     district.night(0, files(rows(6)))
-    district.land(1, files(rows(3_000, 20)))
+    district.land(1, files(rows(1_200, 20)))
     command = [sys.executable, "-c", LIMITED, url, str(tmp_path), district.district_id]
     done = subprocess.run(
         command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=100
