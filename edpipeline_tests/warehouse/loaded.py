@@ -163,6 +163,29 @@ DECISIONS = {
 """School of the roster by the vendor's, as a person matched them; None where there is none."""
 
 
+def copy_rows(duck: Warehouse, postgres: Warehouse, folder: Path) -> None:
+    """Give an empty warehouse on PostgreSQL what was loaded on DuckDB; of marts it gets nothing.
+
+    That both load the same of the same files is held by test_same_answers.py.
+    """
+    with duck.transaction() as session:
+        tables = session.rows(
+            "select schema_name || '.' || table_name from duckdb_columns()"
+            " join duckdb_tables() using (schema_name, table_name)"
+            " where column_name = 'district_id' and schema_name <> 'marts'"
+        )
+        loaded = [name for (name,) in tables if session.rows(f"select 1 from {name} limit 1")]
+        for name in loaded:
+            session.export(f"select * from {name}", folder / f"{name}.parquet")
+    with postgres.transaction() as session:
+        for name in loaded:
+            columns, staged = session.columns(name), name.replace(".", "_")
+            session.stage(staged, [folder / f"{name}.parquet"], columns)
+            listed = ", ".join(columns)
+            session.run(f"insert into {name} ({listed}) select {listed} from {staged}")
+            session.analyze(name)
+
+
 def match_schools(warehouse: Warehouse, district_id: str) -> None:
     """The vendors list schools, and a person matched some of them."""
     at = datetime(2026, 9, 2, 8, tzinfo=UTC)
