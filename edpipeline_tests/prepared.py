@@ -39,7 +39,7 @@ def prepare_from_copy(
             warehouse.path.write_bytes(_duckdb_file(sources, with_marts))
     elif _is_empty(warehouse.url):
         _copy_postgres(warehouse.url, sources, with_marts)
-    _prepare(warehouse, sources, with_marts=False)
+    _prepare(warehouse, sources)
 
 
 def empty(warehouse: Warehouse) -> None:
@@ -58,17 +58,20 @@ def empty(warehouse: Warehouse) -> None:
                 session.run(f"delete from {schema}.{name}")
 
 
-def _prepare(warehouse: Warehouse, sources: tuple[str, ...], with_marts: bool) -> None:
+def _prepare(warehouse: Warehouse, sources: tuple[str, ...]) -> None:
     prepare(warehouse, [source(name) for name in sources], SCRIPTS)
-    if with_marts:
-        make_marts(warehouse, marts(SCRIPTS))
 
 
 @cache
 def _duckdb_file(sources: tuple[str, ...], with_marts: bool) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "warehouse.duckdb"
-        _prepare(open_warehouse(f"duckdb:///{path}"), sources, with_marts)
+        made = open_warehouse(f"duckdb:///{path}")
+        if with_marts:
+            path.write_bytes(_duckdb_file(sources, False))
+            make_marts(made, marts(SCRIPTS))
+        else:
+            _prepare(made, sources)
         close_all()  # only a file that is closed holds all that was written
         return path.read_bytes()
 
@@ -93,8 +96,14 @@ def _copy_postgres(url: str, sources: tuple[str, ...], with_marts: bool) -> None
 def _postgres_database(server: str, sources: tuple[str, ...], with_marts: bool) -> str:
     """The name of a database with the tables, to which nobody connects any more."""
     name = f"prepared_{uuid4().hex}"
+    like = _postgres_database(server, sources, False) if with_marts else "template1"
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(SQL("create database {}").format(Identifier(name)))
+        connection.execute(
+            SQL("create database {} template {}").format(Identifier(name), Identifier(like))
+        )
     made = open_warehouse(urlsplit(server)._replace(path=f"/{name}").geturl())
-    _prepare(made, sources, with_marts)
+    if with_marts:
+        make_marts(made, marts(SCRIPTS))
+    else:
+        _prepare(made, sources)
     return name
