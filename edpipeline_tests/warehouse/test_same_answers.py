@@ -1,4 +1,5 @@
-"""DuckDB and PostgreSQL say the same, of the whole sandbox: every mart and every cookbook question.
+"""DuckDB and PostgreSQL load and say the same, of the whole sandbox: every mart and every cookbook
+question.
 
 What differs by the clock of the machine, as the two are not loaded at one instant, is left out by
 name.
@@ -17,6 +18,7 @@ from polars.testing import assert_frame_equal
 from psycopg.sql import SQL, Identifier
 
 from edpipeline.cookbook import questions
+from edpipeline.warehouse.claims import broken_claims, claims
 from edpipeline.warehouse.engine import Warehouse
 from edpipeline.warehouse.marts import Mart, marts
 from edpipeline_tests.held import held_open
@@ -105,6 +107,10 @@ def test_a_question_that_names_nobody_is_answered_by_the_deidentified_views(
     assert deidentified != asked
     for frames in zip(answers(both, asked), answers(both, deidentified), strict=True):
         assert_frame_equal(*frames, check_exact=True)
+
+
+def test_every_claim_holds_of_what_postgresql_has_loaded(both: Warehouses) -> None:
+    assert broken_claims(both["postgres"], claims(SCRIPTS)) == {}
 
 
 def _all(frame: pl.DataFrame, *claims: pl.Expr) -> bool:
