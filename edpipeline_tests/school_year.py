@@ -40,7 +40,7 @@ ARRIVED = datetime(2026, 9, 1, tzinfo=UTC)
 """Before a person approves it, which is done by the clock of the machine."""
 PULLED = tuple(source for source in sources.ALL if source.is_pulled)
 POLLED = tuple(source for source in sources.ALL if source.is_polled)
-SIZE = Size(students=180, schools=3, guardians=0.5)
+SIZE = Size(students=110, schools=3, guardians=0.5)
 """Some of its grades have fewer than ten students, others more."""
 
 

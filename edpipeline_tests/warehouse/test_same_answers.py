@@ -145,7 +145,7 @@ PLAUSIBLE = {
     ),
     "roster_on_a_day": lambda frame: (
         _all(frame, pl.col("teachers").is_not_null(), pl.col("class_title").is_not_null())
-        and 50 < frame["student_id"].n_unique() < 100
+        and 30 < frame["student_id"].n_unique() < 60
     ),
     "enrollment_mobility": lambda frame: (
         _all(
