@@ -52,11 +52,11 @@ def both(
         postgres = prepared(urlsplit(postgres_url)._replace(path="/sql").geturl(), with_marts=True)
         for district, dialect in DISTRICTS.items():
             load_nights(duck, folder, district_id=district, dialect=dialect)
-        upload_results(duck, folder, MANY)
-        upload_results(duck, folder, FEW[:1], district_id="newer")
-        load_poll(duck, folder)
-        load_score_reports(duck, folder)
-        match_schools(duck, "demo")
+        for district, samples in (("demo", MANY), ("newer", FEW)):
+            upload_results(duck, folder, samples, district_id=district)
+            load_poll(duck, folder, district_id=district)
+            load_score_reports(duck, folder, district_id=district)
+            match_schools(duck, district)
         copy_rows(duck, postgres, folder)
         for warehouse in (duck, postgres):
             for district in DISTRICTS:
@@ -94,6 +94,31 @@ def test_a_refilled_mart_is_what_its_select_says_of_every_district(
             rows_of(warehouse, mart, mart.full_name),
             rows_of(warehouse, mart, f"({select}) computed"),
         )
+
+
+def test_a_refill_leaves_other_districts_alone_and_changes_nothing_when_repeated(
+    both: tuple[Warehouse, Warehouse],
+) -> None:
+    for warehouse in both:
+        before = {name: rows_of(warehouse, mart, mart.full_name) for name, mart in MARTS.items()}
+        with warehouse.transaction() as session:
+            for mart in MARTS.values():
+                session.run(f"delete from {mart.full_name} where district_id = 'newer'")
+            session.run(
+                "insert into marts.dim_school (district_id, school_id) values ('newer', 'mine')"
+            )
+        refill_district(warehouse, SQL, "demo")
+        for name, mart in MARTS.items():
+            district = pl.col("district_id")
+            there = rows_of(warehouse, mart, mart.full_name)
+            assert_frame_equal(
+                there.filter(district == "demo"), before[name].filter(district == "demo")
+            )
+            assert before[name].filter(district == "newer").height > 0, name
+            assert there.filter(district == "newer").height == int(name == "dim_school")
+        refill_district(warehouse, SQL, "newer")
+        for name, mart in MARTS.items():
+            assert_frame_equal(rows_of(warehouse, mart, mart.full_name), before[name])
 
 
 def test_every_claim_holds(both: tuple[Warehouse, Warehouse]) -> None:
