@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from edpipeline.model import Source
-from edpipeline.warehouse.engine import open_warehouse
+from edpipeline.warehouse.engine import Warehouse, open_warehouse
 from edpipeline.warehouse.marts import Mart, make_marts, marts
 from edpipeline.warehouse.results import SCHEMA, UNITED
 from edpipeline.warehouse.schema import prepare
@@ -119,17 +119,13 @@ def columns_made_of(sql: str, schema: Types) -> dict[str, list[str]]:
     return made_of
 
 
-def columns_of_warehouse(sources: Sequence[Source], sql_folder: Path) -> Types:
-    """Every table and view of a warehouse made anew."""
-    with tempfile.TemporaryDirectory(prefix="edpipeline-lineage-") as folder:
-        warehouse = open_warehouse(f"duckdb:///{folder}/empty.duckdb")
-        prepare(warehouse, sources, sql_folder)
-        make_marts(warehouse, marts(sql_folder))
-        with warehouse.transaction() as session:
-            columns = session.rows(
-                "select schema_name, table_name, column_name, lower(data_type)"
-                " from duckdb_columns() where not internal"
-            )
+def columns_of_warehouse(warehouse: Warehouse) -> Types:
+    """Every table and view of a warehouse on DuckDB."""
+    with warehouse.transaction() as session:
+        columns = session.rows(
+            "select schema_name, table_name, column_name, lower(data_type)"
+            " from duckdb_columns() where not internal"
+        )
     schema: dict[str, dict[str, dict[str, str]]] = {}
     for name, table, column, kind in columns:
         schema.setdefault(name, {}).setdefault(table, {})[column] = kind
@@ -141,7 +137,11 @@ def write(sources: Sequence[Source], sql_folder: Path) -> None:
     the file, of all."""
     texts = _selects(marts(sql_folder), sql_folder)
     made_of = _written(texts, sql_folder)
-    schema = columns_of_warehouse(sources, sql_folder)
+    with tempfile.TemporaryDirectory(prefix="edpipeline-lineage-") as folder:
+        warehouse = open_warehouse(f"duckdb:///{folder}/empty.duckdb")
+        prepare(warehouse, sources, sql_folder)
+        make_marts(warehouse, marts(sql_folder))
+        schema = columns_of_warehouse(warehouse)
     for name in texts.keys() - made_of.keys():
         made_of[name] = columns_made_of(texts[name], schema)
     lines = [
