@@ -7,13 +7,16 @@ import ast
 import re
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGE = ROOT / "edpipeline"
-MODULES = sorted(PACKAGE.rglob("*.py"))
+MODULES = {
+    path.relative_to(ROOT): path.read_text() for path in sorted((ROOT / "edpipeline").rglob("*.py"))
+}
+"""The text of each module by its path in the repository."""
 
 # Of our own parts, these import nothing but:
 OWN_IMPORTS = {
@@ -58,16 +61,21 @@ ENVIRONMENT_READER = "settings"
 ENVIRONMENT = {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}
 
 
-def part_of(path: Path) -> str:
-    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+def part_of(module: Path) -> str:
+    return module.with_suffix("").parts[1]
 
 
-def imported(tree: ast.AST, package: str) -> Iterator[str]:
+@cache
+def nodes(source: str) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(ast.parse(source)))
+
+
+def imported(source: str, package: str) -> Iterator[str]:
     """Every name a module imports, in dotted words, wherever in the module it does so.
 
     `package` is the one the module lies in, against which `from . import x` counts.
     """
-    for node in ast.walk(tree):
+    for node in nodes(source):
         match node:
             case ast.Import(names):
                 yield from (alias.name for alias in names)
@@ -89,7 +97,7 @@ def within(name: str, module: str) -> bool:
 def trespasses(part: str, source: str, package: str = "edpipeline") -> list[str]:
     """What a module of `part` imports and may not."""
     found = []
-    for name in sorted(set(imported(ast.parse(source), package))):
+    for name in sorted(set(imported(source, package))):
         for target, importers in ONLY_IMPORTED_BY.items():
             if within(name, target) and part not in importers:
                 found.append(f"{name}: only {sorted(importers)} may import it")
@@ -110,7 +118,7 @@ def environment_uses(source: str) -> list[int]:
     """The lines on which a module reaches for the process's environment."""
     return [
         node.lineno
-        for node in ast.walk(ast.parse(source))
+        for node in nodes(source)
         if (
             isinstance(node, ast.Attribute)
             and node.attr in ENVIRONMENT
@@ -125,20 +133,17 @@ def environment_uses(source: str) -> list[int]:
     ]
 
 
-def module_id(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix()
+def test_a_module_imports_only_what_its_part_may() -> None:
+    found = {}
+    for name, source in MODULES.items():
+        package = ".".join(name.parent.parts)
+        found[name] = trespasses(part_of(name), source, package)
+    assert {name: told for name, told in found.items() if told} == {}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=module_id)
-def test_a_module_imports_only_what_its_part_may(path: Path) -> None:
-    package = ".".join(path.parent.relative_to(ROOT).parts)
-    assert trespasses(part_of(path), path.read_text(), package) == []
-
-
-@pytest.mark.parametrize("path", MODULES, ids=module_id)
-def test_only_the_settings_read_the_environment(path: Path) -> None:
-    if part_of(path) != ENVIRONMENT_READER:
-        assert environment_uses(path.read_text()) == []
+def test_only_the_settings_read_the_environment() -> None:
+    found = {name: environment_uses(source) for name, source in MODULES.items()}
+    assert {part_of(name) for name, lines in found.items() if lines} == {ENVIRONMENT_READER}
 
 
 @pytest.mark.parametrize(
