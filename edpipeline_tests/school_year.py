@@ -25,7 +25,7 @@ from edpipeline.sandbox import day, evening
 from edpipeline.sandbox.evening import DISTRICT, Running, World
 from edpipeline.sandbox.results import write_map_export
 from edpipeline.sandbox.roster import Size, write_roster
-from edpipeline.warehouse.engine import Warehouse
+from edpipeline.warehouse.engine import Warehouse, open_warehouse
 from edpipeline.warehouse.marts import marts, refill_district, refilled
 from edpipeline_tests.prepared import SCRIPTS, prepare_from_copy
 
@@ -40,6 +40,8 @@ ARRIVED = datetime(2026, 9, 1, tzinfo=UTC)
 """Before a person approves it, which is done by the clock of the machine."""
 PULLED = tuple(source for source in sources.ALL if source.is_pulled)
 POLLED = tuple(source for source in sources.ALL if source.is_polled)
+STUDENTS = ("dim_school", "dim_student", "dim_student_identifier")
+"""The marts by which loads and polls know students."""
 SIZE = Size(students=110, schools=3, guardians=0.5)
 """Some of its grades have fewer than ten students, others more."""
 
@@ -56,10 +58,13 @@ def lived_through(folder: Path, postgres_url: str) -> Iterator[dict[str, Warehou
             pipeline = sandbox.pipeline
             postgres = _like(pipeline, postgres_url)
             for each in (pipeline, postgres):
-                prepare_from_copy(each.warehouse, with_marts=True)
+                url = each.settings.warehouse.get_secret_value()
+                prepare_from_copy(open_warehouse(url), with_marts=True)
             _live(sandbox)
             for source in sources.ALL:
                 postgres.sync(DISTRICT, NOW.date(), source=source.name).rebuild()
+                if source.name == ROSTER:
+                    _refill(postgres.warehouse, *STUDENTS)
             for each in (pipeline, postgres):
                 refill_district(each.warehouse, SCRIPTS, DISTRICT)
             _look_at_marts(postgres.warehouse)
@@ -91,13 +96,14 @@ def _live(sandbox: Running) -> None:
         )
         _land(pipeline, ROSTER, on, list(written.paths.values()))
         _load_and_approve(pipeline, on)
+    _refill(pipeline.warehouse, *STUDENTS)
     for on in EXPORTED:
         export = write_map_export(folder / f"map-{on}", people, on)
         _land(pipeline, day.UPLOADED, on, [export.path])
         pipeline.sync(DISTRICT, on, source=day.UPLOADED).load_day(on)
     for source in PULLED:
         pulling.pull_and_load(pipeline, DISTRICT, source, NOW)
-    _refill_schools(pipeline.warehouse)
+    _refill(pipeline.warehouse, "rpt_school_match")
     for source in PULLED:
         sides = school_decisions.look(pipeline, DISTRICT, source.name)
         decided = school_matching.decided(sides, (), (), True)
@@ -111,10 +117,8 @@ def _live(sandbox: Running) -> None:
         day.finish_tests(sandbox)
 
 
-def _refill_schools(warehouse: Warehouse) -> None:
-    """The marts that a person looks at who says which school is which."""
-    found = [mart for mart in marts(SCRIPTS) if mart.name in ("dim_school", "rpt_school_match")]
-    with refilled(warehouse, SCRIPTS, found, DISTRICT):
+def _refill(warehouse: Warehouse, *names: str) -> None:
+    with refilled(warehouse, SCRIPTS, [m for m in marts(SCRIPTS) if m.name in names], DISTRICT):
         pass
 
 
