@@ -303,7 +303,8 @@ def _write_analyst_file(root: Path, found: Sequence[Mart]) -> None:
     scratch = Path(tempfile.mkdtemp(prefix=".analyst-", dir=root))
     try:
         with duckdb.connect(str(scratch / ANALYST)) as connection:
-            connection.execute(";\n".join(statements))
+            # Else each of its 400 comments would be written to the disk by itself.
+            connection.execute(";\n".join(["begin", *statements, "commit"]))
         # Nobody can open it for writing, which would lock out everybody else.
         (scratch / ANALYST).chmod(0o444)
         (scratch / ANALYST).replace(root / ANALYST)
