@@ -21,8 +21,9 @@ from edpipeline.pipeline import Pipeline
 from edpipeline.sandbox import day, evening
 from edpipeline.sandbox.evening import DISTRICT, Running
 from edpipeline.sandbox.roster import Size
-from edpipeline.warehouse.engine import Session
+from edpipeline.warehouse.engine import Session, open_warehouse
 from edpipeline_tests.held import close_all
+from edpipeline_tests.prepared import prepare_from_copy
 from edpipeline_tests.results.uploads import fixed_width, sample, table_of
 
 TINY = Size(students=40, schools=2, guardians=1.0)
@@ -45,6 +46,8 @@ def fill(running: Running) -> dict[str, str]:
     """Two nights, an upload of each kind, pulls, a poll, a survey, a decision; and files that wait,
     are refused, or were left by killed processes. The student to be erased, of whom all know."""
     pipeline, now = running.pipeline, datetime.now(UTC)
+    url = pipeline.settings.warehouse.get_secret_value()
+    prepare_from_copy(open_warehouse(url), with_marts=True)
     for night in (0, 1):
         at = now - timedelta(hours=25 - 24 * night)
         evening.send(running.world, night=night, broken=0.1, written_at=at - timedelta(hours=1))

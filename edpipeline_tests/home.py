@@ -95,7 +95,7 @@ def opened_home(
             home.folder.mkdir()
             if not warehouse:
                 url = home.pipeline.settings.warehouse.get_secret_value()
-                prepare_from_copy(open_warehouse(url))
+                prepare_from_copy(open_warehouse(url), with_marts=True)
         else:
             shutil.copytree(like, home.folder)
         home.list_districts(home.lincoln(**oneroster))

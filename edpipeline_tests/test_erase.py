@@ -20,6 +20,7 @@ from edpipeline.pipeline import Pipeline
 from edpipeline.settings import load_settings, provided
 from edpipeline.warehouse.claims import broken_claims, claims
 from edpipeline.warehouse.duck import DuckWarehouse
+from edpipeline.warehouse.engine import open_warehouse
 from edpipeline_tests.erased import DISTRICT, fill, found_in, rows, sandbox
 from edpipeline_tests.held import close_all, held_open
 from edpipeline_tests.prepared import prepare_from_copy
@@ -35,6 +36,12 @@ COUNTING = {
     *("marts.rpt_score_report_coverage", "marts.rpt_sync_health", "marts.rpt_upload_quality"),
 }
 """Marts that count students or syncs."""
+KILLED_AT: tuple[tuple[tuple[Any, str], int], ...] = (
+    ((FolderStore, "replace_file"), 11),
+    ((run, "_load_anew"), 2),
+    ((DuckWarehouse, "compact"), 1),
+)
+"""Between the record of a drop and its file, and at steps after landing."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,8 @@ class Filled:
 
 @dataclass(frozen=True)
 class Erased:
-    """A copy from which the student was erased."""
+    """A copy from which the student was erased, by requests that were killed and one that was not.
+    """
 
     folder: Path
     done: Erasure
@@ -90,8 +98,31 @@ def erased(filled: Filled, tmp_path_factory: pytest.TempPathFactory) -> Erased:
     folder = copy_of(filled, tmp_path_factory.mktemp("erased"))
     with sandbox(folder) as running:
         before = rows_of(running.pipeline)
-        done = erasing.erase_student(running.pipeline, DISTRICT, filled.student["email"], BY)
+    given = filled.student["email"]
+    for step, number in KILLED_AT:
+        with sandbox(folder) as running, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(*step, killing(getattr(*step), number))
+            with pytest.raises(Killed):
+                erasing.erase_student(running.pipeline, DISTRICT, given, BY)
+    with sandbox(folder) as running:
+        done = erasing.erase_student(running.pipeline, DISTRICT, given, BY)
         return Erased(folder, done, before, rows_of(running.pipeline))
+
+
+class Killed(BaseException):
+    pass
+
+
+def killing(verb: Any, number: int) -> Any:
+    """The verb, killed before it does anything the so-manieth time."""
+    calls = iter(range(1, number))
+
+    def called(*args: Any, **kwargs: Any) -> Any:
+        if next(calls, None) is None:
+            raise Killed
+        return verb(*args, **kwargs)
+
+    return called
 
 
 def copy_of(one: Filled | Erased, place: Path) -> Path:
@@ -125,19 +156,19 @@ def test_nothing_of_an_erased_student_is_left_in_any_byte_or_table(
     assert not any("drops/000000000000" in str(path) for path in erased.folder.rglob("*"))
 
 
-def test_it_says_how_much_was_removed_and_never_whose(filled: Filled, erased: Erased) -> None:
-    removed = erased.done.removed
-    assert removed["inbox: lines emptied"] == 1
-    assert removed["landing: requests for links"] == 1
-    assert removed["landing: imports meant"] > 0
-    assert removed["landing: lists shortened"] == 2
-    assert removed["files left by killed runs"] == 2
-    assert removed["warehouse: roster.users"] == 1
-    assert removed["warehouse: ops.access_log"] == 1
-    assert removed["published: older files"] > 0
-    (record,) = (erased.folder / "landing" / "erasures" / DISTRICT).iterdir()
-    assert BY in record.read_text()
-    assert not any(word in record.read_text() for word in filled.student.values())
+def test_killed_at_any_step_the_same_again_ends_it(filled: Filled, erased: Erased) -> None:
+    assert erased.done.waiting == 0
+    assert erased.done.removed["published: older files"] > 0
+    records = records_of(erased.folder)
+    assert records
+    assert all('"completed": true' in record for record in records)
+    assert not any(word in record for word in filled.student.values() for record in records)
+
+
+def records_of(folder: Path) -> list[str]:
+    """What was written down of erasures."""
+    records = folder / "landing" / "erasures" / DISTRICT
+    return [path.read_text() for path in records.iterdir()]
 
 
 def test_everybody_elses_rows_are_as_before(filled: Filled, erased: Erased) -> None:
@@ -184,61 +215,13 @@ def test_who_was_erased_is_unknown_and_the_refusal_repeats_no_id(
             assert filled.student[id_of] not in str(refused.value)
 
 
-class Killed(BaseException):
-    pass
-
-
-def test_killed_at_any_step_the_same_again_ends_it(
-    filled: Filled, erased: Erased, tmp_path: Path
-) -> None:
-    folder = copy_of(filled, tmp_path)
-
-    def attempt(step: tuple[Any, str] | None, number: int = 1) -> Erasure | None:
-        with sandbox(folder) as running, pytest.MonkeyPatch.context() as patch:
-            if step is not None:
-                patch.setattr(*step, killing(getattr(*step), number))
-            try:
-                given = filled.student["student_id"]
-                return erasing.erase_student(running.pipeline, DISTRICT, given, BY)
-            except Killed:
-                return None
-
-    # Between the record of a drop and its file, and at steps after landing.
-    for step, number in (
-        ((FolderStore, "replace_file"), 11),
-        ((run, "_load_anew"), 2),
-        ((DuckWarehouse, "compact"), 1),
-    ):
-        assert attempt(step, number) is None
-    done = attempt(None)
-    assert done is not None
-    assert done.waiting == 0
-    assert found_in(folder, filled.words) == []
-    with sandbox(folder) as running:
-        assert tables_of(rows_of(running.pipeline)) == tables_of(erased.after)
-
-
-def killing(verb: Any, number: int) -> Any:
-    """The verb, killed before it does anything the so-manieth time."""
-    calls = iter(range(1, number))
-
-    def called(*args: Any, **kwargs: Any) -> Any:
-        if next(calls, None) is None:
-            raise Killed
-        return verb(*args, **kwargs)
-
-    return called
-
-
 @pytest.fixture
 def on_postgres(filled: Filled, postgres_database_url: str, tmp_path: Path) -> Iterator[Pipeline]:
-    """The same landing of some sources, loaded into PostgreSQL."""
+    """The same landing, some sources of it loaded into PostgreSQL."""
     folder = copy_of(filled, tmp_path)
     with sandbox(folder), provided({"EDPIPELINE_WAREHOUSE": postgres_database_url}):
+        prepare_from_copy(open_warehouse(postgres_database_url))
         pipeline = Pipeline(load_settings())
-        for name in ("scantron", "powerpath", "staar", "act_aspire", "adam"):
-            shutil.rmtree(folder / "landing" / name)
-        prepare_from_copy(pipeline.warehouse)
         for name in ("oneroster", "nwea_map", "score_reports"):
             day = pipeline.delivery_day(DISTRICT, datetime.now(UTC), name)
             pipeline.sync(DISTRICT, day, source=name).rebuild()
@@ -246,14 +229,29 @@ def on_postgres(filled: Filled, postgres_database_url: str, tmp_path: Path) -> I
         yield pipeline
 
 
-def test_nothing_is_left_in_postgres(filled: Filled, on_postgres: Pipeline) -> None:
+def test_nothing_is_left_in_postgres_and_it_says_how_much_was_removed_and_never_whose(
+    filled: Filled, on_postgres: Pipeline
+) -> None:
     words = filled.words[:4]
     before = repr(rows_of(on_postgres))
     assert all(word in before for word in words)
-    erasing.erase_student(on_postgres, DISTRICT, filled.student["identifier"], BY)
+    given = filled.student["identifier"]
+    removed = erasing.erase_student(on_postgres, DISTRICT, given, BY).removed
     after = rows_of(on_postgres)
     assert not any(word in repr(after) for word in words)
     assert not any(is_of(filled.student, row) for row in after["marts.dim_student"])
+
+    assert removed["inbox: lines emptied"] == 1
+    assert removed["landing: requests for links"] == 1
+    assert removed["landing: imports meant"] > 0
+    assert removed["landing: lists shortened"] == 2
+    assert removed["files left by killed runs"] == 2
+    assert removed["warehouse: roster.users"] == 1
+    assert removed["warehouse: ops.access_log"] == 1
+    assert removed["published: older files"] > 0
+    (record,) = records_of(on_postgres.settings.home)
+    assert BY in record
+    assert not any(word in record for word in filled.student.values())
 
 
 def test_a_district_goes_as_a_whole_by_one_command(filled: Filled, tmp_path: Path) -> None:
