@@ -6,7 +6,7 @@ comes in, one more connection keeps the file open, and nothing else changes.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import duckdb
@@ -22,14 +22,23 @@ _connect = DuckWarehouse._connect
 def _connect_and_hold(warehouse: DuckWarehouse) -> duckdb.DuckDBPyConnection:
     path = warehouse.path.absolute()
     if path in _held and not path.exists():
-        _held.pop(path).close()
+        _let_go(path)
     if path not in _held:
         _held[path] = _connect(warehouse)
         if len(_held) > AT_ONCE:
-            _held.pop(next(iter(_held))).close()
+            _let_go(next(iter(_held)))
     another = _held[path].cursor()
     another.execute("set TimeZone = 'UTC'")
     return another
+
+
+def _let_go(path: Path) -> None:
+    """Close a file at which hardly anybody looks again: what was written stays in the log beside
+    it, since to write it into the file takes longer than many a test."""
+    connection = _held.pop(path)
+    with suppress(duckdb.Error):  # a test may have broken the file
+        connection.execute("pragma disable_checkpoint_on_shutdown")
+    connection.close()
 
 
 @contextmanager
@@ -41,6 +50,6 @@ def held_open() -> Iterator[None]:
 
 
 def close_all() -> None:
-    """Let other processes have them."""
+    """Let other processes have them; each file holds all that was written."""
     while _held:
         _held.popitem()[1].close()
