@@ -2,17 +2,22 @@
 
 import re
 import webbrowser
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
 from edpipeline.cli import app
+from edpipeline.sandbox.vendors import Vendors
+from edpipeline_tests.held import close_all
 from edpipeline_tests.orchestration.surveyed import (
     NAME,
     Surveyed,
     at_work,
+    surveyed,
     template,
     vendors,
 )
@@ -24,6 +29,21 @@ __all__ = ["at_work", "template", "vendors"]  # fixtures
 SYNC = ("sync", "--district", DISTRICT, "--source", "score_reports")
 ASK = ("score-report", "--district", DISTRICT, "--by", "Robin Hale", "--student")
 LINK = re.compile(r"http://127\.0\.0\.1:\d+/score-report-files/\S+X-Amz-Signature=\S+")
+
+
+@pytest.fixture(scope="module")
+def once(vendors: Vendors, template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An installation whose students were surveyed once."""
+    with surveyed(tmp_path_factory.mktemp("once"), template, vendors) as made:
+        made.survey()
+    close_all()
+    return made.pipeline.settings.home
+
+
+@pytest.fixture
+def surveyed_once(vendors: Vendors, once: Path, tmp_path: Path) -> Iterator[Surveyed]:
+    with surveyed(tmp_path, once, vendors) as made:
+        yield made
 
 
 def asked(*words: str) -> Result:
@@ -104,10 +124,9 @@ def asked_after(_: Surveyed) -> str:
 
 @pytest.mark.parametrize("block", [True, False])
 def test_check_and_sync_ask_what_became_of_a_configuration_that_vanished(
-    at_work: Surveyed, block: bool
+    surveyed_once: Surveyed, block: bool
 ) -> None:
-    at_work.survey()
-    at_work.use(block=block, enabled=False, configurations=[])
+    surveyed_once.use(block=block, enabled=False, configurations=[])
     told = asked("check", "--district", DISTRICT)
     assert told.exit_code == 1
     assert f"removed: [{NAME}]" in told.stdout
@@ -116,9 +135,10 @@ def test_check_and_sync_ask_what_became_of_a_configuration_that_vanished(
     assert (f"removed: [{NAME}]" if block else "has no `score_reports:`") in refused.output
 
 
-def test_check_of_all_districts_sees_one_whose_only_source_vanished(at_work: Surveyed) -> None:
-    at_work.survey()
-    districts = at_work.pipeline.settings.districts
+def test_check_of_all_districts_sees_one_whose_only_source_vanished(
+    surveyed_once: Surveyed,
+) -> None:
+    districts = surveyed_once.pipeline.settings.districts
     alone = {"id": DISTRICT, "name": "Quillmere", "time_zone": "America/Los_Angeles"}
     districts.write_text(yaml.safe_dump({"districts": [alone]}))
     told = asked("check")
