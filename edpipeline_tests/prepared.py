@@ -37,8 +37,10 @@ def prepare_from_copy(
         if not warehouse.path.exists():
             warehouse.path.parent.mkdir(parents=True, exist_ok=True)
             warehouse.path.write_bytes(_duckdb_file(sources, with_marts))
+            return
     elif _is_empty(warehouse.url):
         _copy_postgres(warehouse.url, sources, with_marts)
+        return
     _prepare(warehouse, sources)
 
 
