@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,18 @@ class Home:
             path.write_bytes(content)
             at = time.time() - age_seconds
             os.utime(path, (at, at))
+
+    def load_roster(self, delivered: Mapping[str, bytes], day: date) -> None:
+        """A delivery of that day lands and is loaded; the tables for analysts stay as they are."""
+        folder = self.folder / "delivery"
+        folder.mkdir(exist_ok=True)
+        for name, content in delivered.items():
+            (folder / name).write_bytes(content)
+        self.pipeline.receive(
+            self.district_id, {name: folder / name for name in delivered}, day, now()
+        )
+        report = self.pipeline.sync(self.district_id, day).load_day(day)
+        assert report.applied, report.message
 
     def list_districts(self, *districts: Mapping[str, Any]) -> None:
         """Write the districts file anew."""

@@ -17,10 +17,13 @@ from edpipeline.cli import app, roster
 from edpipeline.errors import Permanent
 from edpipeline.loading.options import LoadOptions
 from edpipeline.preview import preview_delivery
-from edpipeline.settings import Settings, provided
+from edpipeline.settings import Settings, load_settings, provided
 from edpipeline.sources import source
+from edpipeline.warehouse.engine import open_warehouse
 from edpipeline_tests.district import Roster, files, rows
+from edpipeline_tests.held import close_all
 from edpipeline_tests.home import PASSWORD, SECRET, Home, opened_home
+from edpipeline_tests.prepared import prepare_from_copy
 
 COMMANDS = [
     "check",
@@ -63,6 +66,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home whose district of 60 students had its first sync three days ago."""
     with opened_home(tmp_path_factory.mktemp("template")) as made:
         first_sync(made)
+    close_all()
     return made.folder
 
 
@@ -137,6 +141,7 @@ def test_without_a_districts_file_a_command_says_where_to_put_one(
 ) -> None:
     with provided({"EDPIPELINE_HOME": str(tmp_path)}):
         if command == ["history"]:
+            prepare_from_copy(open_warehouse(load_settings().warehouse.get_secret_value()))
             assert "No such sync" in run(*command).output
             return
         result = run(*command, code=1)
@@ -520,12 +525,11 @@ def test_history_can_be_narrowed(synced: Home) -> None:
 
 
 def test_history_shows_what_became_of_a_day_that_was_loaded_again(
-    synced: Home, tmp_path: Path
+    synced: Home,
 ) -> None:
     drops = []
     for ago, students in ((2, 40), (1, 39)):
-        delivery = folder_of(tmp_path, files(rows(students=students)))
-        run("sync", "-d", "lincoln", "--from", delivery, "--day", TODAY - timedelta(days=ago))
+        synced.load_roster(files(rows(students=students)), TODAY - timedelta(days=ago))
         drops.append(drop_of(synced))
     waiting = run("history").output
     assert all(f"edpipeline approve {drop} " in " ".join(waiting.split()) for drop in drops)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,19 +13,24 @@ from typer.testing import CliRunner, Result
 from edpipeline import sources, uploading
 from edpipeline.approval import find_waiting
 from edpipeline.cli import app
+from edpipeline.cli import roster as roster_commands
 from edpipeline.cli import uploads as cli_uploads
 from edpipeline.cli.roster import _of_nobody
 from edpipeline.errors import Permanent
 from edpipeline.landing.inbox import CHOICES
 from edpipeline.model import Source
 from edpipeline.sources import ALL
+from edpipeline.warehouse.engine import open_warehouse
 from edpipeline_tests.district import files, rows, student
+from edpipeline_tests.held import close_all
 from edpipeline_tests.home import SECRET, Home, opened_home
+from edpipeline_tests.prepared import prepare_from_copy
 from edpipeline_tests.results.uploads import SAMPLES, sample, zipped
 
 MAP = ("-s", "nwea_map")
 LINCOLN = ("-d", "lincoln")
 TO_MAP = (*LINCOLN, *MAP)
+AS_CHOSEN = ("--match-on", "state_user_id", "--edition", "nwea_cdf_2020")
 PERSONAL = re.compile(r"FamilyS|given\.s|0001\d\d|90000001\d\d")
 """What stands in the rows of these tests, and must stand in no answer."""
 ON_NOBODY = {"percent": 0, "floor": 0}
@@ -69,7 +75,31 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("template")
     with opened_home(folder, first_sync_needs_approval=False) as made:
         sync_roster(made)
+    close_all()
     return made.folder
+
+
+@dataclass(frozen=True)
+class Uploaded:
+    """A district with a roster and six results, matched by state ids; what the upload said."""
+
+    folder: Path
+    said: str
+
+
+@pytest.fixture(scope="module")
+def uploaded(tmp_path_factory: pytest.TempPathFactory, template: Path) -> Uploaded:
+    folder = tmp_path_factory.mktemp("uploaded")
+    with opened_home(folder, like=template, first_sync_needs_approval=False) as made:
+        said = run("upload", exported(folder), *TO_MAP, *AS_CHOSEN, "--now").output
+    close_all()
+    return Uploaded(made.folder, said)
+
+
+@pytest.fixture
+def with_results(tmp_path: Path, uploaded: Uploaded) -> Iterator[Home]:
+    with opened_home(tmp_path, like=uploaded.folder, first_sync_needs_approval=False) as made:
+        yield made
 
 
 @pytest.fixture
@@ -88,8 +118,12 @@ def untouched(tmp_path_factory: pytest.TempPathFactory, template: Path) -> Itera
 
 @pytest.fixture
 def export(tmp_path: Path) -> Path:
+    return exported(tmp_path)
+
+
+def exported(folder: Path) -> Path:
     """Six results of five students, four of whom the roster has."""
-    path = tmp_path / "MAP results (winter).csv"
+    path = folder / "MAP results (winter).csv"
     path.write_bytes(sample("nwea_map", "nwea_cdf_2020.csv"))
     return path
 
@@ -146,10 +180,9 @@ def test_an_upload_waits_in_the_inbox_with_what_was_chosen_until_it_is_loaded(
 
 
 def test_an_upload_is_loaded_at_once_and_told_of_by_history_and_report(
-    home: Home, export: Path, tmp_path: Path
+    uploaded: Uploaded, with_results: Home, export: Path, tmp_path: Path
 ) -> None:
-    edition = ("--edition", "nwea_cdf_2020")
-    output = run("upload", export, *TO_MAP, "--match-on", "state_user_id", *edition, "--now").output
+    home, output = with_results, uploaded.said
     assert "Completed" in output
     assert re.search(r"MAP results \(winter\)\.csv +6 +6 +0 +6 ", output)
     assert re.search(r"state_user_id \(chosen\) +5 +4 +80%", output)
@@ -168,7 +201,7 @@ def test_an_upload_is_loaded_at_once_and_told_of_by_history_and_report(
     report = run("report", drop[:6], "--csv", tmp_path / "fix.csv").output
     assert re.search(r"state_user_id \(chosen\) +5 +4 +80%", report)
 
-    again = run("upload", export, *TO_MAP, "--match-on", "state_user_id", *edition, "--now").output
+    again = run("upload", export, *TO_MAP, *AS_CHOSEN, "--now").output
     assert results(home) == 6
     assert "0%" not in again, "no rate is made of rows that were known before"
 
@@ -177,7 +210,10 @@ def test_the_zip_of_a_vendor_is_taken_whole_and_said_to_be_told(home: Home, tmp_
     folder = SAMPLES / "nwea_map" / "variants" / "cdf_zip"
     path = tmp_path / "export.zip"
     path.write_bytes(zipped({each.name: each.read_bytes() for each in folder.iterdir()}))
-    assert "Completed" in run("upload", path, *TO_MAP, "--now").output
+    run("upload", path, *TO_MAP)
+    [waiting] = uploading.waiting(home.pipeline, datetime.now(UTC))
+    delivery = uploading.land(home.pipeline, waiting, datetime.now(UTC))
+    assert [report.status for report in uploading.load(home.pipeline, delivery)] == ["loaded"]
     told = run("report", drops(home)[-1]).output
     assert "read as NWEA MAP Growth, Comprehensive Data File" in told
     assert not re.search(r"What to fix\s+edition_told", told)
@@ -339,9 +375,9 @@ def strict(home: Home) -> dict[str, Any]:
     return home.lincoln() | {"uploads": {"nwea_map": {"removal_limit": ON_NOBODY}}}
 
 
-def test_results_that_vanish_wait_until_they_are_approved(home: Home, export: Path) -> None:
+def test_results_that_vanish_wait_until_they_are_approved(with_results: Home, export: Path) -> None:
+    home = with_results
     home.list_districts(strict(home))
-    run("upload", export, *TO_MAP, "--now")
     waiting = run("upload", without_line(export, 3), *TO_MAP, "--now")
     assert "removals wait for approval" in waiting.output
     first, held = drops(home)
@@ -371,12 +407,15 @@ def test_results_that_vanish_wait_until_they_are_approved(home: Home, export: Pa
 
 
 def test_a_roster_is_synced_beside_uploads_and_heals_their_results(
-    home: Home, export: Path
+    with_results: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run("upload", export, *TO_MAP, "--now")
+    monkeypatch.setattr(roster_commands, "SECONDS_BETWEEN_LOOKS", 0)
+    home = with_results
+    assert home.select("select count(*) from marts.rpt_unmatched_result") != [(0,)]
     roster = rows(0)
     for number in [*range(1, 13), 99]:
-        roster["users"].append(student(number, identifier=f"{100 + number:06}"))
+        state_id = f"{{State_ID:{9000000100 + number}}}"
+        roster["users"].append(student(number, userIds=state_id))
     home.send(files(roster))
     output = run("sync").output
     assert "Completed" in output
@@ -384,8 +423,10 @@ def test_a_roster_is_synced_beside_uploads_and_heals_their_results(
     assert home.select("select count(*) from marts.rpt_unmatched_result") == [(0,)]
 
 
-def test_rebuild_gives_uploads_back_with_all_that_was_chosen(home: Home, export: Path) -> None:
-    run("upload", export, *TO_MAP, "--match-on", "state_user_id", "--now")
+def test_rebuild_gives_uploads_back_with_all_that_was_chosen(
+    with_results: Home, export: Path
+) -> None:
+    home = with_results
     other = export.with_name("2015.csv")
     other.write_bytes(sample("nwea_map", "nwea_cdf_2015.csv"))
     run("upload", other, *TO_MAP, "--now")
@@ -394,6 +435,7 @@ def test_rebuild_gives_uploads_back_with_all_that_was_chosen(home: Home, export:
     assert before[1:] == (6, 10)
     warehouse = home.pipeline.settings.warehouse.get_secret_value().removeprefix("duckdb://")
     Path(warehouse).unlink()
+    prepare_from_copy(open_warehouse(f"duckdb://{warehouse}"), with_marts=True)
     assert "loaded 2." in run("rebuild", *LINCOLN).output
     home = home.again()
     after = (home.select(facts), results(home, "match_field = 'state_user_id'"), results(home))

@@ -62,8 +62,7 @@ class Filled:
 
 @dataclass(frozen=True)
 class Erased:
-    """A copy from which the student was erased, by requests that were killed and one that was not.
-    """
+    """A copy from which the student was erased, by requests that were killed and one that was not."""
 
     folder: Path
     done: Erasure
