@@ -62,7 +62,7 @@ class Filled:
 
 @dataclass(frozen=True)
 class Erased:
-    """A copy from which the student was erased, by requests that were killed and one that was not."""
+    """A copy from which the student was erased, by requests that were killed, and one more."""
 
     folder: Path
     done: Erasure
@@ -144,6 +144,23 @@ def tables_of(found: Rows) -> Rows:
 def is_of(student: dict[str, str], row: tuple[Any, ...]) -> bool:
     ids = {student[name] for name in ("student_id", "username", "email", "identifier", "ssid")}
     return any(value in ids for value in row)
+
+
+def test_a_district_goes_as_a_whole_by_one_command(filled: Filled, tmp_path: Path) -> None:
+    folder = copy_of(filled, tmp_path)
+    with sandbox(folder) as running:
+        command = CliRunner()
+        asked = command.invoke(app, ["erase", "--district", DISTRICT, "--by", BY], input="n\n")
+        assert asked.exit_code == 1
+        assert rows_of(running.pipeline)["roster.users"]
+        result = command.invoke(app, ["erase", "--district", DISTRICT, "--by", BY, "--yes"])
+        assert result.exit_code == 0, result.output
+        assert "warehouse: roster.users" in result.output
+        assert not any(rows_of(running.pipeline).values())
+        assert landing.deliveries(running.pipeline.store, DISTRICT, "oneroster") == []
+        with pytest.raises(NotFound):
+            erasing.erase_district(running.pipeline, "nowhere", BY)
+    assert found_in(folder, filled.words) == []
 
 
 def test_nothing_of_an_erased_student_is_left_in_any_byte_or_table(
@@ -258,20 +275,3 @@ def test_nothing_is_left_in_postgres_and_it_says_how_much_was_removed_and_never_
     (record,) = records_of(on_postgres.settings.home)
     assert BY in record
     assert not any(word in record for word in filled.student.values())
-
-
-def test_a_district_goes_as_a_whole_by_one_command(filled: Filled, tmp_path: Path) -> None:
-    folder = copy_of(filled, tmp_path)
-    with sandbox(folder) as running:
-        command = CliRunner()
-        asked = command.invoke(app, ["erase", "--district", DISTRICT, "--by", BY], input="n\n")
-        assert asked.exit_code == 1
-        assert rows_of(running.pipeline)["roster.users"]
-        result = command.invoke(app, ["erase", "--district", DISTRICT, "--by", BY, "--yes"])
-        assert result.exit_code == 0, result.output
-        assert "warehouse: roster.users" in result.output
-        assert not any(rows_of(running.pipeline).values())
-        assert landing.deliveries(running.pipeline.store, DISTRICT, "oneroster") == []
-        with pytest.raises(NotFound):
-            erasing.erase_district(running.pipeline, "nowhere", BY)
-    assert found_in(folder, filled.words) == []
