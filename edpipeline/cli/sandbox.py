@@ -44,7 +44,7 @@ def demo(folder: Folder = HERE) -> None:
     Starts anew each time: what an earlier demo left in the sandbox's folder is removed.
     """
     began = time.monotonic()
-    with evening.running(folder, clean=True) as sandbox:
+    with evening.running(folder, clean=True) as sandbox, sandbox.pipeline.warehouse.kept_open():
         account = f"{evening.DISTRICT}@{sandbox.server.host}:{sandbox.server.port}"
         terminal.say(f"An SFTP server with a pinned host key runs for {account}.")
         vendors = f"127.0.0.1:{sandbox.vendors.port}"
@@ -147,23 +147,25 @@ def environment(folder: Folder = HERE) -> None:
 
 
 def _evenings(sandbox: evening.Running, last: date) -> SyncReport:
-    """Both evenings, told as they happen; the report of the last."""
+    """Both evenings, told as they happen, and the marts of the last; its report."""
     terminal.say("\nFirst evening: the district's first delivery", "bold")
-    waiting = _evening(sandbox, last - timedelta(days=1), night=0, broken=0.0)
+    waiting = _evening(sandbox, last - timedelta(days=1), night=0, broken=0.0, refill=False)
     terminal.say("\nA person looks at it and approves", "bold")
     found = approval.find_waiting(sandbox.pipeline, waiting.drop_id)
     approval.record(sandbox.pipeline, found, by=day.PERSON, note="looks right")
     with terminal.working("loading what was approved") as progress:
-        report = day.sync_through_dagster(sandbox, waiting.day, progress)
+        report = day.sync_through_dagster(sandbox, waiting.day, progress, refill=False)
     terminal.show_report(report)
     terminal.say("\nSecond evening: 1 % has changed, and a few rows are broken", "bold")
-    return _evening(sandbox, last, night=1, broken=evening.BROKEN)
+    return _evening(sandbox, last, night=1, broken=evening.BROKEN, refill=True)
 
 
-def _evening(sandbox: evening.Running, on: date, night: int, broken: float) -> SyncReport:
+def _evening(
+    sandbox: evening.Running, on: date, night: int, broken: float, refill: bool
+) -> SyncReport:
     with terminal.working("the district sends its files") as progress:
         arrival = day.arrive(sandbox, on, night, broken)
-        report = day.sync_through_dagster(sandbox, on, progress)
+        report = day.sync_through_dagster(sandbox, on, progress, refill=refill)
     terminal.say(f"{arrival.message}: two looks found them whole and still.")
     terminal.show_report(report)
     return report

@@ -137,20 +137,15 @@ def sync_through_dagster(
     instance. Raises Permanent where a run ended without a report.
     """
     progress("starting Dagster")
-    import dagster as dg
-
     from edpipeline.orchestration.runs import sync_in_process
 
     settings = sandbox.pipeline.settings
     started = datetime.now(UTC).replace(tzinfo=None)
     log = sandbox.world.dagster_home / "evenings.log"
-    with (
-        log.open("a") as sink,
-        redirect_stderr(sink),
-        dg.DagsterInstance.from_config(str(sandbox.world.dagster_home)) as instance,
-    ):
-        progress(f"Dagster lands, validates and loads what came of {source}")
+    with log.open("a") as sink, redirect_stderr(sink):
         made, wanted = _definitions(settings), sources.source(source)
+        instance = sandbox.dagster
+        progress(f"Dagster lands, validates and loads what came of {source}")
         sync_in_process(instance, made, settings, wanted, DISTRICT, day, refill)
     with sandbox.pipeline.warehouse.transaction() as session:
         found = load_reports(

@@ -15,7 +15,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 from filelock import FileLock, Timeout
@@ -30,6 +32,9 @@ from edpipeline.sandbox.sftp_server import SftpServer, sftp_server
 from edpipeline.sandbox.vendors import Vendors, VendorWorld, vendor_servers
 from edpipeline.sandbox.vendors.people import windows
 from edpipeline.settings import load_settings, provided
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 DISTRICT = "quillmere"
 TIME_ZONE = "America/New_York"
@@ -158,6 +163,16 @@ class Running:
     pipeline: Pipeline
     environment: dict[str, str]
     """The whole environment for programs that work in the sandbox."""
+    opened: ExitStack
+    """What is closed when the sandbox ends."""
+
+    @cached_property
+    def dagster(self) -> "dg.DagsterInstance":
+        """Dagster's instance; to open it takes as long as a small run."""
+        import dagster as dg
+
+        instance = dg.DagsterInstance.from_config(str(self.world.dagster_home))
+        return self.opened.enter_context(instance)
 
     @property
     def today(self) -> date:
@@ -198,7 +213,8 @@ def running(
         for name, port in zip(PORTS, ports, strict=True):
             world.remember(name, port)
         _write_districts(world, server, vendors, all_day)
-        yield Running(world, server, vendors, Pipeline(load_settings()), environment)
+        pipeline = Pipeline(load_settings())
+        yield Running(world, server, vendors, pipeline, environment, stack)
 
 
 def school_year(at: datetime) -> int:

@@ -140,6 +140,15 @@ class DuckWarehouse(Warehouse):
             finally:
                 connection.close()
 
+    @contextmanager
+    def kept_open(self) -> Iterator[None]:
+        """See `Warehouse.kept_open`. DuckDB lets no other process open the file meanwhile."""
+        connection = self._connect()
+        try:
+            yield
+        finally:
+            connection.close()
+
     def compact(self) -> None:
         """Copy what is there into a new file, which takes the place of the old one: DuckDB leaves
         what was deleted in blocks that it uses again later. See `Warehouse.compact`.

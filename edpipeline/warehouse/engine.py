@@ -7,7 +7,7 @@ only as staged Parquet files and go out only as frames, arrays or Parquet: never
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +100,11 @@ class Warehouse(ABC):
         Raises `Busy` where another process holds the database too long, `ConnectionLost` where it
         does not answer.
         """
+
+    def kept_open(self) -> AbstractContextManager[None]:
+        """Transactions of this block open nothing anew, where opening takes long and no other
+        process comes in meanwhile."""
+        return nullcontext()
 
     @abstractmethod
     def compact(self) -> None:
