@@ -66,11 +66,12 @@ def test_it_never_runs_as_root(postgres_url: str) -> None:
     assert server_process(postgres_url).uids().effective != 0
 
 
-def test_nothing_is_left_of_it_afterwards_whoever_is_still_connected() -> None:
-    with postgres_server() as url:
+def test_nothing_is_left_of_it_after_an_error_whoever_is_still_connected() -> None:
+    with pytest.raises(LookupError), postgres_server() as url:
         process = server_process(url)
         data = Path(str(ask(url, "SHOW data_directory")))
         idle = psycopg.connect(url)
+        raise LookupError
     assert not process.is_running()
     assert not data.parent.exists()
     with pytest.raises(psycopg.OperationalError):
@@ -79,23 +80,13 @@ def test_nothing_is_left_of_it_afterwards_whoever_is_still_connected() -> None:
         idle.close()
 
 
-def test_an_error_inside_the_block_stops_it_too() -> None:
-    def fail() -> None:
-        with postgres_server() as url:
-            processes.append(server_process(url))
-            raise LookupError
-
-    processes: list[psutil.Process] = []
-    with pytest.raises(LookupError):
-        fail()
-    assert not processes[0].is_running()
-
-
 def test_a_given_folder_keeps_the_data_however_long_its_path(open_folder: Path) -> None:
     deep = open_folder.joinpath(*["a-folder-with-a-long-name"] * 6)
     assert len(str(deep)) > 108, "longer than a Unix socket's path may be"
     with postgres_server(deep) as url, psycopg.connect(url) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+        process = server_process(url)
+    assert not process.is_running()
     with postgres_server(deep) as url:
         assert ask(url, "SELECT answer FROM kept") == 42
         with pytest.raises(BadConfiguration, match="uses this folder"), postgres_server(deep):
@@ -123,14 +114,15 @@ def test_binaries_in_a_folder_the_server_cannot_enter_are_copied_first(
         assert ask(url, "SELECT 1") == 1
 
 
-def test_a_port_taken_in_between_is_not_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    with postgres_server() as first:
-        taken = int(first.rpartition(":")[2].partition("/")[0])
-        free = module._free_port()
-        ports = iter([taken, free])
-        monkeypatch.setattr(module, "_free_port", lambda: next(ports))
-        with postgres_server() as second:
-            assert f":{free}/" in second
+def test_a_port_taken_in_between_is_not_the_end(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = int(postgres_url.rpartition(":")[2].partition("/")[0])
+    free = module._free_port()
+    ports = iter([taken, free])
+    monkeypatch.setattr(module, "_free_port", lambda: next(ports))
+    with postgres_server() as second:
+        assert f":{free}/" in second
 
 
 def test_without_the_wheel_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
