@@ -20,10 +20,6 @@ from edpipeline.loading.report import SyncReport, load_reports
 from edpipeline.model import Edition
 from edpipeline.pipeline import ROSTER, Arrival, silent
 from edpipeline.sandbox.evening import DISTRICT, WRITTEN_BEFORE, Running, send
-from edpipeline.sandbox.results import MapExport, write_map_export
-from edpipeline.sandbox.vendors.powerpath_lessons import EDULASTIC, PROVIDERS
-from edpipeline.sandbox.vendors.powerpath_lessons import EXTERNAL_TYPES as TYPES
-from edpipeline.sandbox.vendors.powerpath_pairs import QUESTIONS
 from edpipeline.school_decisions import Counted
 from edpipeline.school_matching import Sides
 from edpipeline.scratch import scratch_folder
@@ -31,6 +27,8 @@ from edpipeline.settings import Settings
 
 if TYPE_CHECKING:
     import dagster as dg
+
+    from edpipeline.sandbox.results import MapExport
 
 PERSON = "Robin Hale"
 """Who decides in the sandbox."""
@@ -105,7 +103,7 @@ def arrive(sandbox: Running, day: date, night: int, broken: float = 0.0) -> Arri
 class HandedOver:
     """A file of results that lies in the inbox."""
 
-    export: MapExport
+    export: "MapExport"
     edition: Edition
     place: str
     """Where in the inbox."""
@@ -113,6 +111,8 @@ class HandedOver:
 
 def hand_over(sandbox: Running) -> HandedOver:
     """A person exports the last term's MAP results, and hands the file over."""
+    from edpipeline.sandbox.results import write_map_export
+
     pipeline, now = sandbox.pipeline, datetime.now(UTC)
     source = sources.source(UPLOADED)
     with scratch_folder(pipeline.settings.scratch) as folder:
@@ -172,6 +172,10 @@ def _definitions(settings: Settings) -> "dg.Definitions":
 def finish_tests(sandbox: Running) -> int:
     """Students answer what is left of every other test that is not final, and it is graded at its
     tool; how many tests these are."""
+    from edpipeline.sandbox.vendors.powerpath_lessons import EDULASTIC, PROVIDERS
+    from edpipeline.sandbox.vendors.powerpath_lessons import EXTERNAL_TYPES as TYPES
+    from edpipeline.sandbox.vendors.powerpath_pairs import QUESTIONS
+
     done = [{"id": f"q{n}", "score": 1 if n % 4 else 0.5} for n in range(1, QUESTIONS + 1)]
     edulastic = {"questions": done, "grade": "GRADED"}
     mastery_track = {

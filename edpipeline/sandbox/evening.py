@@ -3,7 +3,7 @@
 Everything is kept in one folder, apart from any real installation: warehouse, landing, inbox,
 published tables, districts file, SFTP account, Dagster's instance. The servers are real and the
 host key is pinned; people and names are invented; what syncs is the product itself, lived through
-in `day.py`.
+in `day.py`. What serves is imported when it is to serve: every command imports this module.
 """
 
 import os
@@ -28,13 +28,13 @@ from edpipeline.pipeline import ROSTER, Pipeline
 from edpipeline.sandbox import names
 from edpipeline.sandbox.population import Population
 from edpipeline.sandbox.roster import DEMO, Size, schools, write_roster
-from edpipeline.sandbox.sftp_server import SftpServer, sftp_server
-from edpipeline.sandbox.vendors import Vendors, VendorWorld, vendor_servers
-from edpipeline.sandbox.vendors.people import windows
 from edpipeline.settings import load_settings, provided
 
 if TYPE_CHECKING:
     import dagster as dg
+
+    from edpipeline.sandbox.sftp_server import SftpServer
+    from edpipeline.sandbox.vendors import Vendors, VendorWorld
 
 DISTRICT = "quillmere"
 TIME_ZONE = "America/New_York"
@@ -95,6 +95,8 @@ class World:
 
     def variables(self) -> dict[str, str]:
         """What makes edpipeline and Dagster work in this folder and nowhere else."""
+        from edpipeline.sandbox.vendors import VendorWorld
+
         vendors = VendorWorld()
         return {
             "EDPIPELINE_HOME": str(self.folder),
@@ -120,12 +122,15 @@ class World:
         night = self.remembered("night", SECOND_EVENING)
         return Population(self.size, 1, night, CHANGE, school_year(at))
 
-    def vendors(self, at: datetime) -> VendorWorld:
+    def vendors(self, at: datetime) -> "VendorWorld":
         """The vendors of the same people, whose clock shows that instant.
 
         Before the first tests of a school year are over it shows the day after them: a vendor
         without a result would have nothing to show.
         """
+        from edpipeline.sandbox.vendors import VendorWorld
+        from edpipeline.sandbox.vendors.people import windows
+
         people = self.population(at)
         tested = windows(people.school_year)[0].last + timedelta(days=1)
         return VendorWorld(
@@ -158,8 +163,8 @@ class Running:
     """A sandbox whose servers run."""
 
     world: World
-    server: SftpServer
-    vendors: Vendors
+    server: "SftpServer"
+    vendors: "Vendors"
     pipeline: Pipeline
     environment: dict[str, str]
     """The whole environment for programs that work in the sandbox."""
@@ -271,8 +276,10 @@ def shell_lines(folder: Path) -> list[str]:
 
 
 @contextmanager
-def _served(world: World) -> Iterator[SftpServer]:
+def _served(world: World) -> Iterator["SftpServer"]:
     """The SFTP server, on the port it had before where that is still free."""
+    from edpipeline.sandbox.sftp_server import sftp_server
+
     accounts = {DISTRICT: world.variables()[PASSWORD]}
     root, key = world.folder / "sftp", world.folder / "host-key"
     with ExitStack() as stack:
@@ -285,8 +292,10 @@ def _served(world: World) -> Iterator[SftpServer]:
 
 
 @contextmanager
-def _vendors_served(world: World) -> Iterator[Vendors]:
+def _vendors_served(world: World) -> Iterator["Vendors"]:
     """The vendors, on the ports they had before where those are still free."""
+    from edpipeline.sandbox.vendors import vendor_servers
+
     there = world.vendors(datetime.now(UTC))
     before = world.remembered("vendors-port", 0), world.remembered("control-port", 0)
     with ExitStack() as stack:
@@ -297,7 +306,7 @@ def _vendors_served(world: World) -> Iterator[Vendors]:
         yield vendors
 
 
-def _write_districts(world: World, server: SftpServer, vendors: Vendors, all_day: bool) -> None:
+def _write_districts(world: World, server: "SftpServer", vendors: "Vendors", all_day: bool) -> None:
     def window(opens: str, closes: str) -> dict[str, str]:
         hours = ("00:00", "00:00") if all_day else (opens, closes)
         return {"opens": hours[0], "closes": hours[1], "time_zone": TIME_ZONE}

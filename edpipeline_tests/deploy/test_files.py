@@ -85,10 +85,12 @@ def test_the_lock_of_production_names_no_host_and_has_hashes() -> None:
 
 
 def test_the_command_and_dagster_work_without_what_only_the_sandbox_needs(tmp_path: Path) -> None:
+    """Of the sandbox too only what serves needs it, which a command imports when it is to serve."""
     hidden = "".join(f"sys.modules[{name!r}] = None; " for name in NOT_IN_PRODUCTION)
     script = (
         f"import sys; {hidden}"
         "import edpipeline.cli, edpipeline.definitions; edpipeline.definitions.defs();"
+        "import edpipeline.sandbox.day; assert 'uvicorn' not in sys.modules;"
         "edpipeline.cli.app(['check', '--help'])"
     )
     ended = subprocess.run(
