@@ -27,12 +27,20 @@ from edpipeline.sandbox import dagster_dev, day, evening
 from edpipeline.sandbox.results import write_map_export
 from edpipeline.sandbox.roster import SMALL
 from edpipeline.settings import provided, secret
+from edpipeline.warehouse.engine import open_warehouse
+from edpipeline_tests.prepared import prepare_from_copy
 
 pytestmark = pytest.mark.other_processes
 
 
 def sandbox(folder: Path, clean: bool = True, **options: bool):  # type: ignore[no-untyped-def]
     return evening.running(folder, clean=clean, size=SMALL, **options)
+
+
+def with_tables(world: evening.Running) -> evening.Running:
+    """The demo makes the tables itself, and every other test has copies of some."""
+    prepare_from_copy(open_warehouse(world.pipeline.settings.warehouse.get_secret_value()))
+    return world
 
 
 @pytest.fixture
@@ -105,9 +113,7 @@ def test_both_evenings_go_through_dagster_and_the_second_finds_what_changed(
         with world.pipeline.warehouse.transaction() as session:
             reports = load_reports(session, "source = 'oneroster'")
         answer = day.answer(world, day.ROSTER_QUERY)
-        home = str(world.world.dagster_home)
-        with dg.DagsterInstance.from_config(home) as instance:
-            runs = instance.get_runs(dg.RunsFilter(job_name="oneroster_sync"))
+        runs = world.dagster.get_runs(dg.RunsFilter(job_name="oneroster_sync"))
     second, loaded, first = reports
     assert (first.status, loaded.status) == ("awaiting_approval", "loaded")
     assert first.drop_id == loaded.drop_id
@@ -125,9 +131,7 @@ def test_both_evenings_go_through_dagster_and_the_second_finds_what_changed(
 
 def test_results_of_all_sources_come_through_dagster_and_count(demo: tuple[Path, Result]) -> None:
     with sandbox(demo[0], clean=False) as world:
-        home = str(world.world.dagster_home)
-        with dg.DagsterInstance.from_config(home) as instance:
-            jobs = {run.job_name for run in instance.get_runs()}
+        jobs = {run.job_name for run in world.dagster.get_runs()}
         with world.pipeline.warehouse.transaction() as session:
             reports = load_reports(session, "source <> 'oneroster'")
             counted = dict(
@@ -214,7 +218,7 @@ def _answers(port: int) -> bool:
 
 def test_the_accounts_at_the_vendors_work(folder: Path) -> None:
     with sandbox(folder) as world:
-        found = pulling.check_accounts(world.pipeline, evening.DISTRICT)
+        found = pulling.check_accounts(with_tables(world).pipeline, evening.DISTRICT)
         for polls in POLLERS.values():
             found += polls.check_accounts(world.pipeline, evening.DISTRICT)
         secrets = {secret(name).get_secret_value() for name in evening.VENDOR_SECRETS}
@@ -244,7 +248,8 @@ def test_a_sandbox_uses_nothing_of_the_real_installation(folder: Path, tmp_path:
     }
     real["EDPIPELINE_WAREHOUSE"] = "postgresql://me@127.0.0.1:1/real"
     with provided(real), sandbox(folder) as world:
-        assert world.pipeline.warehouse.describe() == f"DuckDB file {folder}/warehouse.duckdb"
+        described = with_tables(world).pipeline.warehouse.describe()
+        assert described == f"DuckDB file {folder}/warehouse.duckdb"
         assert world.pipeline.store.describe() == str(folder / "landing")
         day.arrive(world, world.today, night=0)
         day.hand_over(world)

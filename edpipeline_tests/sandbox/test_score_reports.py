@@ -1,7 +1,5 @@
 import base64
 import json
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -519,14 +517,3 @@ def test_paths_and_methods_that_there_are_not(vendors: Vendors, client: Client) 
     url = vendors.score_reports_url
     assert requests.get(f"{url}/api/v2/token", timeout=5).status_code == 404
     assert client.http.post(f"{url}/api/v1/token", timeout=5).status_code == 405
-
-
-def test_the_process_prints_where_the_service_is() -> None:
-    command = [sys.executable, "-m", "edpipeline.sandbox.vendors", "--students=60", "--schools=2"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdin and process.stdout
-        url = json.loads(process.stdout.readline())["score_reports"]
-        answer = requests.get(f"{url}/api/v1/token", auth=LEA, timeout=5)
-        process.stdin.close()
-        assert process.wait(10) == 0
-    assert claims(answer.json()["token"])["token_use"] == "id"

@@ -706,6 +706,8 @@ def test_the_vendors_run_as_a_process_of_their_own(http: requests.Session) -> No
         assert process.stdin
         urls = json.loads(process.stdout.readline())
         assert http.get(f"{urls['control']}/state").status_code == 200
+        account = (WORLD.score_reports_username, WORLD.score_reports_secret)
+        assert http.get(f"{urls['score_reports']}/api/v1/token", auth=account).json()["token"]
         process.stdin.close()
         assert process.wait(10) == 0
 
