@@ -230,6 +230,29 @@ def test_a_run_that_ends_before_it_lands_has_told_what_it_meant_to_import(
     assert made.poll(6).imports == 0
 
 
+def test_imports_of_a_run_that_ended_stay_open_until_each_was_asked_about(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    lessons = [f"L{number:02}" for number in range(14)]
+    with_graded(installation, *lessons)
+    made = installation.watch(*(f"{STUDENT},{lesson}" for lesson in lessons), **IMPORTS)
+    with monkeypatch.context() as patch:
+        patch.setattr(run.Run, "_land", killed)
+        with pytest.raises(KeyboardInterrupt):
+            made.poll()
+    lost(made, PROGRESS, times=None, status=503)
+    with pytest.raises(Transient, match="10 failures in a row"):
+        made.poll(5)
+    made.vendors.heal()
+    made.poll(10)
+    assert made.made("outcome") == [("unknown",)] * len(lessons)
+    assert set(made.pairs("state", "enrollment").values()) == {("final", "possible")}
+    assert made.calls(IMPORT) == len(lessons)
+
+
 def test_a_test_that_a_run_which_ended_made_final_is_not_taken_for_assigned_anew(
     made: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -194,6 +194,8 @@ def test_something_new_is_told_from_nothing_new(change: dict[str, Any], new: boo
         (FINAL, {"last": OPEN, "since": NOW - 90 * DAY}, "final", "finalized_new", None),
         (FINAL, {"last": FINAL}, "final", "finalized_already", None),
         (Failed("vendor_error", ""), {}, "open", "vendor_error", 15 * MINUTE),
+        (Failed("vendor_error", ""), {"is_over": True}, "open", "vendor_error", 15 * MINUTE),
+        (Failed("not_assigned", ""), {"is_over": True}, "gone", "not_assigned", None),
         (Failed("not_assigned", ""), {"last_wait": DAY}, "open", "not_assigned", 360 * MINUTE),
         (Failed("not_found", ""), {}, "open", "not_found", DAY),
         (Failed("not_found", ""), {"failures": 1}, "open", "not_found", DAY),
