@@ -123,6 +123,8 @@ class DuckWarehouse(Warehouse):
         self.path = path
         self._memory_limit = memory_limit
         self._lock_seconds = lock_seconds
+        self._kept = 0
+        """Blocks of `kept_open` that go on."""
 
     def describe(self) -> str:
         """See `Warehouse.describe`."""
@@ -143,10 +145,13 @@ class DuckWarehouse(Warehouse):
     @contextmanager
     def kept_open(self) -> Iterator[None]:
         """See `Warehouse.kept_open`. DuckDB lets no other process open the file meanwhile."""
-        connection = self._connect()
+        with self._locked():  # a load that is going on has its time to end
+            connection = self._connect()
+        self._kept += 1
         try:
             yield
         finally:
+            self._kept -= 1
             connection.close()
 
     def compact(self) -> None:
@@ -154,7 +159,11 @@ class DuckWarehouse(Warehouse):
         what was deleted in blocks that it uses again later. See `Warehouse.compact`.
 
         Takes as much room again as the tables do; killed at any instant, one of the two is there.
+        Raises Busy while it is kept open: what is written after would go to the old file and be
+        lost with it.
         """
+        if self._kept:
+            raise Busy(f"the warehouse {self.path.name} is kept open; it can be compacted after")
         with self._locked():
             target = self.path.resolve()
             part = target.with_name(f".{target.name}.part")

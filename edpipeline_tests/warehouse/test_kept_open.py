@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from edpipeline.errors import Busy
 from edpipeline.warehouse.engine import open_warehouse
@@ -54,3 +55,30 @@ def test_no_other_process_opens_a_duckdb_file_while_it_is_kept_open(tmp_path: Pa
         with pytest.raises(Busy, match="another program"), warehouse.kept_open():
             pass
         other.communicate("\n")
+
+
+def test_a_warehouse_is_kept_open_after_the_load_of_another_process_has_ended(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "new" / "warehouse.duckdb"
+    warehouse = open_warehouse(f"duckdb:///{path}", lock_seconds=0.1)
+    with warehouse.kept_open():
+        pass  # its folder is made
+    with (
+        FileLock(f"{path}.lock"),
+        pytest.raises(Busy, match="another load"),
+        warehouse.kept_open(),
+    ):
+        pass
+
+
+def test_a_warehouse_that_is_kept_open_is_not_compacted(tmp_path: Path) -> None:
+    warehouse = open_warehouse(f"duckdb:///{tmp_path}/warehouse.duckdb")
+    with warehouse.kept_open():
+        with pytest.raises(Busy, match="kept open"):
+            warehouse.compact()
+        with warehouse.transaction() as session:
+            session.run("create table kept as select 1 as number")
+    warehouse.compact()
+    with warehouse.transaction() as session:
+        assert session.rows("select number from kept") == [(1,)]
