@@ -147,6 +147,20 @@ def test_the_last_delivery_of_a_day_counts(district):
     assert len(district.current("users")) == 15
 
 
+def test_a_last_delivery_that_is_not_whole_leaves_nothing_for_those_before_it_to_undo(district):
+    district.begin(files(rows(12)))
+    first = district.land(1, files(rows(13)))
+    fewer = files(rows(8))
+    del fewer["classes.csv"]
+    report = district.night(1, fewer)
+    assert (counts(report, "users").removed, len(district.current("users"))) == (5, 10)
+    told = district.select(
+        "select rows_added, rows_changed, rows_removed from ops.sync_files"
+        f" where district_id = $district and drop_id = '{first}' and file_name = 'users.csv'"
+    )
+    assert told == [(1, 0, 0)]
+
+
 def test_a_refused_last_delivery_leaves_the_one_before_it_on_that_day(district):
     district.begin(files(rows(12)))
     district.night(1, files(rows(13)))

@@ -210,6 +210,20 @@ def test_failures_in_a_row_stop_the_run_and_what_was_done_stays(made: Installati
     assert many.poll(1).polled == len(lines) - known
 
 
+def test_after_imports_that_failed_in_a_row_nothing_more_is_imported(
+    installation: Installation,
+) -> None:
+    lessons = [f"L{number:02}" for number in range(30)]
+    with_graded(installation, *lessons)
+    made = installation.watch(*(f"{STUDENT},{lesson}" for lesson in lessons), **IMPORTS)
+    lost(made, IMPORT, times=None, status=503)
+    with pytest.raises(Transient, match="10 failures in a row"):
+        made.poll()
+    tried = {lesson for (lesson,) in made.made("lesson_id")}
+    assert 10 <= len(tried) <= 12
+    assert len(made.pairs("state")) == len(lessons)
+
+
 def test_a_run_that_ends_before_it_lands_has_told_what_it_meant_to_import(
     made: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:

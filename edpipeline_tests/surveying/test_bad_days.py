@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -19,9 +19,9 @@ from edpipeline.errors import (
 )
 from edpipeline.polling import poll as entering
 from edpipeline.polling.vendor import Pace
-from edpipeline.sources.score_reports.decisions import AGAIN
-from edpipeline.surveying.account import gravest
-from edpipeline.uses_of_polls import ReportConfiguration
+from edpipeline.sources.score_reports.decisions import AGAIN, Outcome
+from edpipeline.surveying.account import Account, gravest
+from edpipeline.uses_of_polls import RefusalLimit, ReportConfiguration
 from edpipeline_tests.surveying.installation import (
     DAY,
     DEFAULT,
@@ -39,6 +39,7 @@ from edpipeline_tests.surveying.installation import (
 REPORTS = "/score-reports"
 TOKEN = "/token"
 SECRET = "SR_SECRET"
+FAILURES: list[tuple[Outcome, int]] = [("server_error", 503), ("rate_limited", 429)]
 
 
 def people(made: Installation, count: int, school: str = "0101") -> Installation:
@@ -279,6 +280,18 @@ def test_ten_failures_in_a_row_end_the_run_and_the_next_goes_on(made: Installati
     survey = made.survey(5)
     assert (survey.ok, survey.due) == (5, 5), "those that failed wait for their turn"
     assert made.survey(20).ok == 10
+
+
+def test_failures_with_an_answer_between_them_are_none_in_a_row() -> None:
+    of = ReportConfiguration(
+        name="A", client_key_env="A_KEY", client_secret_env="A_SECRET", expires_on=date(2027, 6, 1)
+    )
+    account = Account(of, RefusalLimit(), most_failures=3)
+    for outcome, status in [*FAILURES, ("ok", 200), *FAILURES, ("forbidden", 403), *FAILURES]:
+        account.heard(outcome, status)
+    assert account.trouble is None
+    account.heard("server_error", None)
+    assert "3 failures in a row, at last without any answer" in str(account.trouble)
 
 
 def test_the_first_five_answers_that_nobody_understands_end_the_run(made: Installation) -> None:

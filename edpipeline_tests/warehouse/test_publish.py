@@ -264,6 +264,33 @@ def test_superseded_files_stay_a_day_and_go_at_once_when_asked(
     assert ask(tmp_path / "p", "select count(*) from marts.dim_school") == [(1,)]
 
 
+def test_a_file_is_superseded_when_another_takes_its_place_however_old_it_is(
+    duck: Warehouse, tmp_path: Path, sql: Path
+) -> None:
+    publish_district(duck, str(tmp_path / "p"), sql, "demo")
+    long_ago = time.time() - 3 * KEPT_SECONDS
+    for path in (tmp_path / "p" / ".generations").rglob("*.parquet"):
+        os.utime(path, (long_ago, long_ago))
+    publish_district(duck, str(tmp_path / "p"), sql, "demo")
+    assert files(tmp_path / "p") == expected(1, 2)
+
+
+def test_a_district_that_was_published_before_a_mart_had_a_column_is_still_read(
+    duck: Warehouse, tmp_path: Path, sql: Path
+) -> None:
+    for district in ("a", "b"):
+        school(duck, district, f"School of {district}")
+    publish_district(duck, str(tmp_path), sql, "a")
+    old = tmp_path / ".generations" / "dim_school" / "district_id=a" / "000001.parquet"
+    (dim_school,) = (mart for mart in MARTS if mart.name == "dim_school")
+    rows = pl.read_parquet(old, hive_partitioning=False)
+    last = list(dim_school.columns)[-1]
+    rows.drop(last).write_parquet(old)
+    publish_district(duck, str(tmp_path), sql, "b")
+    asked = f"select school_name, {last} from marts.dim_school order by 1"
+    assert ask(tmp_path, asked) == [("School of a", None), ("School of b", None)]
+
+
 def test_a_district_can_be_taken_out_of_what_is_published(
     duck: Warehouse, tmp_path: Path, sql: Path
 ) -> None:
