@@ -496,3 +496,15 @@ def test_a_file_that_never_had_an_id_column_may_go_on_without(guarded):
         report = guarded.night(night, delivered)
         assert report.status == "loaded"
     assert counts(report, "enrollments").unchanged == 14
+
+
+def test_a_row_with_a_warning_leaves_though_all_others_are_as_they_were(district):
+    roster = package(rows(6))
+    roster["users"].append(student(50, agentSourcedIds="NOBODY"))
+    district.begin(files(roster, ONEROSTER_1_1))
+    assert [f[3] for f in district.findings("reference_unknown")] == ["reference_unknown"]
+    del roster["users"][-1]
+    report = district.night(1, files(roster, ONEROSTER_1_1))
+    users = counts(report, "users")
+    assert (users.removed, users.added, users.changed, users.unchanged) == (1, 0, 0, 8)
+    assert "S050" not in district.current("users")
