@@ -351,8 +351,17 @@ def test_pieces_of_any_size_give_what_one_piece_gives(check_file, lines, end, qu
             for c in (pieces.checked, whole.checked)
         ]
         assert numbers[0] == numbers[1]
+        assert pieces.checked.filled == whole.checked.filled
         codes = [[f.code for f in o.checked.findings] for o in (pieces, whole)]
         assert codes[0] == codes[1]
+
+
+def test_a_column_that_has_values_in_the_first_piece_alone_has_values(check_file):
+    lines = [person("S000", grades="05"), *(person(f"S{n:03}") for n in range(1, 30))]
+    found = check_file(users(lines), piece_size=200)
+    assert len(found.rows) == 30
+    assert {"sourced_id", "role", "grades"} <= found.checked.filled
+    assert "agent_sourced_ids" not in found.checked.filled
 
 
 # Lists have a limit, counts have none.
