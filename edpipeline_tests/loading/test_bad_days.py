@@ -45,10 +45,6 @@ CORE = ("users", "classes", "enrollments")
 # Bad files: each of the three, in each way.
 
 
-def drop_first_column(content: bytes) -> bytes:
-    return b"\r".join(line.partition(b",")[2] for line in content.split(b"\r"))
-
-
 BAD: dict[str, tuple[Callable[[bytes], bytes | None], str]] = {
     "missing": (lambda _: None, "missing_file"),
     "empty": (lambda _: b"", "empty_file"),

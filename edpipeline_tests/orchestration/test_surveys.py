@@ -34,7 +34,8 @@ from edpipeline_tests.orchestration.ticking import instance, nothing_ran_before,
 from edpipeline_tests.pulls.canaries import assert_none, texts
 from edpipeline_tests.pulls.installation import DISTRICT
 
-FIXTURES = (at_work, instance, nothing_ran_before, on_disk, template, vendors)
+# Fixtures.
+__all__ = ["at_work", "instance", "nothing_ran_before", "on_disk", "template", "vendors"]
 
 LANDING = "landing/score_reports"
 TABLES = {"score_reports/catalog", "score_reports/requests"}
